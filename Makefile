@@ -1,0 +1,55 @@
+# make lab    open the course in JupyterLab
+# make test   run everything: format, lint, types, imports, unit tests, notebooks
+#
+# Both make .venv and install into it the first time, and again only when
+# requirements.txt or pyproject.toml changed.
+
+PYTHON ?= python3
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint requirements clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "posenb needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one, for example: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12"; \
+	  exit 1; }
+	@echo "Installing into $(VENV) (once, a few minutes) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@# setuptools, the build backend, is pinned in requirements.txt: nothing is fetched here
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# a lecture room has no network: do not ask for JupyterLab's news
+	@$(BIN)/jupyter labextension disable --level=sys_prefix \
+	  "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1
+	@touch $@
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Needs uv, which is not among the requirements: only whoever changes a version runs this.
+requirements:
+	uv pip compile --universal --python-version 3.11 --fork-strategy fewest --all-extras \
+	  --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,0 +1,96 @@
+"""Could a 2D pose be a person's? Bones and joints compared with what real poses show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Plausibility:
+    """Limits learned from real poses by `learn`.
+
+    Attributes:
+        bones: (parent, child) joints of each bone.
+        chains: (parent, joint, child): two bones that meet.
+        longest: longest length of each bone, (bones,), in the units of the keypoints.
+        trees: for each chain, the real pairs of bone vectors.
+        reach: for each chain, the distance within which a real pair has a real neighbour.
+    """
+
+    bones: Sequence[tuple[int, int]]
+    chains: Sequence[tuple[int, int, int]]
+    longest: Tensor
+    trees: Sequence[cKDTree]
+    reach: Sequence[float]
+
+    def bone_violations(self, keypoints: Tensor) -> Tensor:
+        """Whether some bone is longer than any real one, (N,) bool, of keypoints (N, J, 2).
+
+        Seen from a camera a bone may look as short as it likes, so only length tells.
+        """
+        return (_lengths(keypoints, self.bones) > self.longest).any(-1)
+
+    def joint_violations(self, keypoints: Tensor) -> Tensor:
+        """Whether some joint is bent as no real one is, (N,) bool, of keypoints (N, J, 2).
+
+        A joint's two bones, as seen in the image, are a point in four dimensions. The joint is
+        implausible if no real point lies as near as real points lie to each other.
+        """
+        found = torch.zeros(len(keypoints), dtype=torch.bool)
+        for chain, tree, reach in zip(self.chains, self.trees, self.reach, strict=True):
+            distance, _ = tree.query(_pair(keypoints, chain).numpy(force=True), workers=-1)
+            found |= torch.from_numpy(distance) > reach
+        return found.to(keypoints.device)
+
+
+def learn(
+    reference: Tensor,
+    held_out: Tensor,
+    bones: Sequence[tuple[int, int]],
+    chains: Sequence[tuple[int, int, int]],
+    share: float = 0.999,
+) -> Plausibility:
+    """Learn what is plausible from real poses.
+
+    Args:
+        reference: real poses, (N, J, 2).
+        held_out: other real poses of the same kind, (M, J, 2); they set the tolerance.
+        bones: (parent, child) joints.
+        chains: (parent, joint, child) joints.
+        share: of the held-out poses that counts as plausible, for each bone and each chain alone.
+
+    Raises:
+        ValueError: if there are no poses, or the joints of the two sets differ.
+    """
+    if not len(reference) or not len(held_out) or reference.shape[1:] != held_out.shape[1:]:
+        raise ValueError(
+            "expected two sets of real poses with equal joints, found "
+            f"{tuple(reference.shape)} and {tuple(held_out.shape)}"
+        )
+    lengths = torch.cat([_lengths(reference, bones), _lengths(held_out, bones)])
+    trees = [cKDTree(_pair(reference, chain).numpy(force=True)) for chain in chains]
+    reach = []
+    for chain, tree in zip(chains, trees, strict=True):
+        distance, _ = tree.query(_pair(held_out, chain).numpy(force=True), workers=-1)
+        reach.append(float(torch.quantile(torch.from_numpy(distance), share)))
+    return Plausibility(bones, chains, torch.quantile(lengths, share, dim=0), trees, reach)
+
+
+def _lengths(keypoints: Tensor, bones: Sequence[tuple[int, int]]) -> Tensor:
+    parents, children = torch.tensor(bones, device=keypoints.device).T
+    return (keypoints[:, children] - keypoints[:, parents]).norm(dim=-1)  # (N, bones)
+
+
+def _pair(keypoints: Tensor, chain: tuple[int, int, int]) -> Tensor:
+    """The two bone vectors that meet in a joint, (N, 4)."""
+    parent, joint, child = chain
+    upper, lower = (
+        keypoints[:, joint] - keypoints[:, parent],
+        keypoints[:, child] - keypoints[:, joint],
+    )
+    return torch.cat([upper, lower], dim=1)

@@ -1,0 +1,33 @@
+"""The pose prior: a StyleGAN on skeleton images, its readers beta and Gamma (notebook 01)."""
+
+from __future__ import annotations
+
+from posenb.prior.networks import (
+    Discriminator,
+    Generator,
+    KeypointRegressor,
+    PerceptualFeatures,
+    rerender,
+)
+from posenb.prior.weights import (
+    generators,
+    load_discriminator,
+    load_generator,
+    load_regressor,
+    perceptual_features,
+    sample,
+)
+
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "KeypointRegressor",
+    "PerceptualFeatures",
+    "generators",
+    "load_discriminator",
+    "load_generator",
+    "load_regressor",
+    "perceptual_features",
+    "rerender",
+    "sample",
+]

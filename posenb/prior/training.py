@@ -1,0 +1,426 @@
+"""How the shipped weights of this chapter are made (`python -m posenb train prior ...`).
+
+The generator is trained at 32 pixels first and then grown to 64: on a CPU an image of 32 pixels
+costs half as much, and nearly all that is to be learned about poses can be learned there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
+from posenb.prior.networks import (
+    Discriminator,
+    Generator,
+    KeypointRegressor,
+    PerceptualFeatures,
+)
+from posenb.train import checkpoints, loop, runtime
+from posenb.world import domains
+from posenb.world.drawing import draw_skeletons
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import BODY17
+
+SOURCES = ("wild", "stage", "synthetic")  # the source data sets of the paper, and their stand-ins
+
+
+@dataclass(frozen=True)
+class PriorRecipe:
+    """How a prior is trained. The numbers of images are those that the discriminator sees.
+
+    Attributes:
+        sources: domains whose training poses are drawn, in equal parts.
+        resolution: of the final images.
+        small_images: real images at 32 pixels, before growing; 0 starts at `resolution`.
+        images: real images at `resolution`.
+        poses: number of different training poses.
+        batch: images a step, over all processes.
+        learning_rate: of both networks (Adam, betas 0 and 0.99, corrected for lazy R1).
+        r1: weight gamma of R1 for images in [0, 1] (in [-1, 1] it would be 0.3), applied every
+            `r1_every` steps.
+        mixing: share of each batch whose coarse and fine layers get different latents.
+        half_life: of the moving average, in images.
+        seed: of everything.
+        width: factor on the channels of both networks.
+        start: name of shipped weights to start from, instead of from scratch.
+    """
+
+    sources: tuple[str, ...] = ("wild",)
+    resolution: int = 64
+    small_images: int = 500_000
+    images: int = 250_000
+    poses: int = 200_000
+    batch: int = 32
+    learning_rate: float = 2e-3
+    r1: float = 0.075
+    r1_every: int = 16
+    mixing: float = 0.25
+    half_life: float = 10_000.0
+    seed: int = 0
+    width: float = 1.0
+    start: str | None = None
+
+
+class PriorTask:
+    """One StyleGAN game at one resolution, for `train.loop.fit`.
+
+    Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
+    training goes on exactly as the uninterrupted one would have.
+    """
+
+    def __init__(
+        self,
+        recipe: PriorRecipe,
+        keypoints: Tensor,
+        generator: Generator,
+        discriminator: Discriminator,
+        device: torch.device,
+        autocast: bool = True,
+        compiled: bool = False,
+    ) -> None:
+        self.recipe, self.device, self.autocast = recipe, device, autocast
+        self.keypoints = keypoints.to(device)  # (poses, 17, 2)
+        layout = torch.channels_last
+        self.generator = generator.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.discriminator = discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.ema = loop.Ema(self.generator)
+        loop.maybe_compile(self.generator, device, compiled)
+        rate, lazy = recipe.learning_rate, recipe.r1_every / (recipe.r1_every + 1)
+        self.g_optimizer = torch.optim.Adam(self.generator.parameters(), rate, (0.0, 0.99))
+        self.d_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), rate * lazy, (0.0, 0.99**lazy)
+        )
+        self.batch = recipe.batch // runtime.process().world_size
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One step of the discriminator, one of the generator, one of the average."""
+        random = runtime.generator((self.recipe.seed, runtime.process().rank, step), self.device)
+        scalars = self._discriminator_step(step, random)
+        scalars |= self._generator_step(random)
+        seen = (step + 1) * self.recipe.batch
+        half_life = min(self.recipe.half_life, 0.05 * seen)
+        self.ema.step(self.generator, loop.Ema.decay(self.recipe.batch, half_life))
+        return scalars
+
+    def _discriminator_step(self, step: int, random: torch.Generator) -> dict[str, Tensor]:
+        lazy = step % self.recipe.r1_every == 0
+        real = self._real(random).requires_grad_(lazy)
+        with torch.no_grad(), runtime.autocast(self.device, self.autocast):
+            fake = self._fake(random).float()
+        with runtime.autocast(self.device, self.autocast and not lazy):
+            logits = self.discriminator(torch.cat([real, fake])).float()
+        real_logits, fake_logits = logits.chunk(2)
+        loss = discriminator_loss(real_logits, fake_logits)
+        total = loss
+        if lazy:
+            weight = self.recipe.r1 / 2 * self.recipe.r1_every
+            total = loss + weight * r1_penalty(real_logits, real)
+        self.d_optimizer.zero_grad()
+        total.backward()
+        loop.average_gradients(self.discriminator)
+        self.d_optimizer.step()
+        return {"D": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
+
+    def _generator_step(self, random: torch.Generator) -> dict[str, Tensor]:
+        self.discriminator.requires_grad_(False)
+        with runtime.autocast(self.device, self.autocast):
+            logits = self.discriminator(self._fake(random))
+        loss = generator_loss(logits.float())
+        self.g_optimizer.zero_grad()
+        loss.backward()
+        loop.average_gradients(self.generator)
+        self.g_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        return {"G": loss}
+
+    def _real(self, random: torch.Generator) -> Tensor:
+        chosen = torch.randint(
+            len(self.keypoints), (self.batch,), generator=random, device=self.device
+        )
+        images = draw_skeletons(self.keypoints[chosen], BODY17, self.generator.resolution)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _fake(self, random: torch.Generator) -> Tensor:
+        """Generated images, some with two latents: coarse layers from one, fine from the other."""
+        network = self.generator
+        w = network.mapping(network.sample_z(self.batch, random))  # (batch, style)
+        other = network.mapping(network.sample_z(self.batch, random))
+        with torch.no_grad():
+            network.w_mean.lerp_(w.float().mean(0), 0.005)
+        draw = torch.rand(2, self.batch, generator=random, device=self.device)
+        crossing = 1 + (draw[0] * (network.layers - 1)).long()  # first layer of the other latent
+        crossing = torch.where(draw[1] < self.recipe.mixing, crossing, network.layers)
+        each = [
+            torch.where((layer < crossing)[:, None], w, other) for layer in range(network.layers)
+        ]
+        return network.synthesis(network.affine(each), random)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name).state_dict()
+            for name in ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in state.items():
+            getattr(self, name).load_state_dict(part)
+
+
+def training_poses(recipe: PriorRecipe) -> PoseSet:
+    """The training poses of a recipe's sources, in equal parts."""
+    share = math.ceil(recipe.poses / len(recipe.sources))
+    sets = [domains.get(name).sample(share, recipe.seed) for name in recipe.sources]
+    total = sets[0]
+    for more in sets[1:]:
+        total = total + more
+    return total
+
+
+def train_prior(
+    recipe: PriorRecipe,
+    folder: Path,
+    *,
+    device: torch.device | None = None,
+    autocast: bool = True,
+    compiled: bool = False,
+    callback: Callable[[PriorTask, loop.History], None] | None = None,
+) -> tuple[PriorTask, loop.History]:
+    """Train a prior, at 32 pixels first if the recipe says so. Resumes from its checkpoints.
+
+    Args:
+        recipe: what to train.
+        folder: where the checkpoints are.
+        device: default as in `runtime.device`.
+        autocast: bfloat16 where it is safe (all but R1 and the losses).
+        compiled: `torch.compile`, on CUDA.
+        callback: called with the task and the history after every logged row.
+
+    Returns:
+        The task (its `ema.module` is the generator to keep), and the history of the last stage.
+    """
+    device = device or runtime.device()
+    keypoints = training_poses(recipe).keypoints
+    stages = [(recipe.resolution, recipe.images)]
+    if recipe.small_images and recipe.start is None:
+        stages.insert(0, (32, recipe.small_images))
+    before: PriorTask | None = None
+    for resolution, images in stages:
+        generator = Generator(resolution, width=recipe.width, seed=recipe.seed)
+        discriminator = Discriminator(resolution, recipe.width, recipe.seed + 1)
+        if recipe.start is not None:
+            generator.load_state_dict(checkpoints.load_weights(f"prior_{recipe.start}"))
+            kept = checkpoints.load_weights(f"prior_{recipe.start}_discriminator")
+            discriminator.load_state_dict(kept)
+        elif before is not None:
+            generator.grow(before.generator)
+            discriminator.grow(before.discriminator)
+        task = PriorTask(recipe, keypoints, generator, discriminator, device, autocast, compiled)
+        if before is not None:
+            task.ema.module.grow(before.ema.module)
+        history = loop.fit(
+            task,
+            images // recipe.batch,
+            checkpoint=folder / f"{resolution}px.pt",
+            label=f"{'+'.join(recipe.sources)} {resolution} px",
+            callback=None if callback is None else _bound(callback, task),
+        )
+        if history.interrupted:
+            break
+        before = task
+    return task, history
+
+
+def _bound(
+    callback: Callable[[PriorTask, loop.History], None], task: PriorTask
+) -> Callable[[loop.History], None]:
+    return lambda history: callback(task, history)
+
+
+def widened(count: int, seed: int) -> PoseSet:
+    """Poses of the three sources with everything varied more than any data set would.
+
+    The regressor must read skeletons of domains that it has never seen, so it is trained on
+    bodies, cameras and leans far beyond its sources. No target domain is used.
+    """
+    share = math.ceil(count / len(SOURCES))
+    sets = [
+        dataclasses.replace(
+            domains.get(name),
+            subject_spread=0.2,
+            limb_mixing=0.5,
+            jitter=0.25,
+            lean=25.0,
+            elevation=(-25.0, 60.0),
+            roll=(0.0, 20.0),
+            convention=(),
+            noise=0.01,
+        ).sample(share, seed)
+        for name in SOURCES
+    ]
+    poses = sets[0] + sets[1] + sets[2]
+    random = torch.Generator().manual_seed(seed)
+    scale = 0.55 + 0.6 * torch.rand(len(poses), 1, 1, generator=random)
+    shift = 0.16 * (torch.rand(len(poses), 1, 2, generator=random) - 0.5)
+    keypoints = (poses.keypoints - 0.5) * scale + 0.5 + shift
+    return dataclasses.replace(poses, keypoints=keypoints.clamp(0.01, 0.99), camera=None)
+
+
+def corrupt(images: Tensor, random: torch.Generator) -> Tensor:
+    """Damage skeleton images as a generator would: blur, noise, faded and missing patches.
+
+    Args:
+        images: (batch, 3, S, S) in [0, 1].
+        random: draws the damage.
+    """
+    count, _, size, _ = images.shape
+    draw = torch.rand(5, count, 1, 1, 1, generator=random, device=images.device)
+    blurred = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
+    images = images.lerp(blurred, draw[0])
+    field = torch.rand(count, 1, 8, 8, generator=random, device=images.device)
+    fade = F.interpolate(field, size=(size, size), mode="bilinear")
+    images = images * (1 - draw[1] * fade)
+    spots = torch.rand(count, 1, 8, 8, generator=random, device=images.device) < 0.04
+    hidden = F.interpolate(spots.float(), size=(size, size), mode="nearest") * (draw[2] < 0.5)
+    images = images * (1 - hidden)
+    noise = torch.randn(images.shape, generator=random, device=images.device)
+    return images * (0.7 + 0.4 * draw[3]) + 0.08 * draw[4] * noise
+
+
+class RegressorTask:
+    """Trains beta to read keypoints from damaged skeleton images of any thickness.
+
+    Half of the damage is undone at random, so that clean images stay easy.
+    """
+
+    def __init__(
+        self, network: nn.Module, seed: int, steps: int, device: torch.device, batch: int = 64
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.seed, self.device, self.batch = seed, device, batch
+        self.poses = widened(120_000, seed)
+        self.keypoints = self.poses.keypoints.to(device)
+        self.optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-4)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, 3e-3, total_steps=steps, pct_start=0.1
+        )
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        random = runtime.generator((self.seed, step), self.device)
+        chosen = torch.randint(
+            len(self.keypoints), (self.batch,), generator=random, device=self.device
+        )
+        thickness = 0.035 + 0.03 * float(torch.rand((), generator=random, device=self.device))
+        images = draw_skeletons(self.keypoints[chosen], BODY17, 64, thickness)
+        damaged = torch.rand(self.batch, generator=random, device=self.device) < 0.7
+        images = torch.where(damaged[:, None, None, None], corrupt(images, random), images)
+        self.network.train()
+        with runtime.autocast(self.device, True):
+            output = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = self.loss(output.float(), chosen)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return {"loss": loss}
+
+    def loss(self, output: Tensor, chosen: Tensor) -> Tensor:
+        """Mean distance between read and true joints, in thousandths of the image."""
+        return 1000 * (output - self.keypoints[chosen]).norm(dim=-1).mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in state.items():
+            getattr(self, name).load_state_dict(part)
+
+
+class FeatureTask(RegressorTask):
+    """Trains Gamma to tell every bone's vector and the recorded action from skeleton images."""
+
+    def __init__(
+        self, network: nn.Module, seed: int, steps: int, device: torch.device, batch: int = 64
+    ) -> None:
+        super().__init__(network, seed, steps, device, batch)
+        parents, children = torch.tensor(BODY17.bones).T
+        bones = self.keypoints[:, children] - self.keypoints[:, parents]  # (poses, 16, 2)
+        self.bones = (bones / bones.std((0, 2), keepdim=True)).flatten(1)  # (poses, 32)
+        names = sorted(set(self.poses.action))
+        labels = [names.index(action) for action in self.poses.action]
+        self.actions = torch.tensor(labels, device=device)
+
+    def loss(self, output: Tensor, chosen: Tensor) -> Tensor:
+        """Squared error of bone vectors in their own deviations, plus cross-entropy of actions."""
+        bones, actions = output[:, :32], output[:, 32:]
+        return F.mse_loss(bones, self.bones[chosen]) + 0.1 * F.cross_entropy(
+            actions, self.actions[chosen]
+        )
+
+
+FEATURE_OUTPUTS = 32 + 16  # 16 bone vectors and 16 actions
+
+
+def train_reader(
+    name: str, folder: Path, steps: int = 4000, seed: int = 0, device: torch.device | None = None
+) -> tuple[RegressorTask, loop.History]:
+    """Train beta (`regressor`) or Gamma (`features`); resumes from its checkpoint.
+
+    Raises:
+        ValueError: for another name.
+    """
+    device = device or runtime.device()
+    if name == "regressor":
+        task = RegressorTask(KeypointRegressor(seed=seed), seed, steps, device)
+    elif name == "features":
+        task = FeatureTask(PerceptualFeatures(FEATURE_OUTPUTS, seed=seed), seed, steps, device)
+    else:
+        raise ValueError(f"expected 'regressor' or 'features', found {name!r}")
+    history = loop.fit(task, steps, checkpoint=folder / f"{name}.pt", label=name)
+    return task, history
+
+
+def ship_prior(recipe: PriorRecipe, task: PriorTask, history: loop.History, name: str) -> None:
+    """Write the averaged generator, and the discriminator that others start from, as assets."""
+    record = _record(asdict(recipe), recipe.seed, task.keypoints, history, task.device, name)
+    checkpoints.save_weights(f"prior_{name}", task.ema.module.state_dict(), record, half=True)
+    checkpoints.save_weights(
+        f"prior_{name}_discriminator", task.discriminator.state_dict(), record, half=True
+    )
+
+
+def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:
+    """Write beta or Gamma as an asset."""
+    configuration = {"steps": history.step, "batch": task.batch, "poses": len(task.keypoints)}
+    record = _record(configuration, task.seed, task.keypoints, history, task.device, name)
+    checkpoints.save_weights(f"prior_{name}", task.network.state_dict(), record, half=True)
+
+
+def _record(
+    configuration: dict[str, Any],
+    seed: int,
+    keypoints: Tensor,
+    history: loop.History,
+    device: torch.device,
+    name: str,
+) -> dict[str, Any]:
+    return {
+        "command": shlex.join(["python", "-m", "posenb", "train", "prior", "--name", name]),
+        "configuration": configuration,
+        "seed": seed,
+        "data_hash": checkpoints.state_hash(keypoints),
+        "losses": history.rows[-1],
+        "device": str(device),
+        "wall_seconds": round(history.seconds, 1),
+    }

@@ -1,0 +1,1 @@
+"""What the reader sees: one style, figures with alt text, 3D scenes and explorer widgets."""

@@ -1,0 +1,301 @@
+"""The one training loop of the course, and what trainings share around it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from posenb.train import checkpoints, runtime
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Task(Protocol):
+    """What is trained.
+
+    Its state holds all that the next step depends on: networks, EMA, optimisers and the states
+    of its `torch.Generator`s (`generator.get_state()`). Then a training that was killed and
+    resumed ends with the same bits. With several processes every rank loads the state of rank 0:
+    let each draw from its own `runtime.generator((seed, rank, step))`.
+    """
+
+    def step(self, step: int) -> Mapping[str, float | Tensor]:
+        """Do optimisation step `step`, counted from 0; scalars to log, tensors on any device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """State after the last step, for `checkpoints.save_checkpoint`."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; its tensors are on the CPU."""
+        ...
+
+
+@dataclass
+class History:
+    """What a training did so far.
+
+    Attributes:
+        step: number of steps done.
+        seconds: wall time of all sessions together.
+        rows: one a logged step: "step", and the mean of every quantity since the previous row.
+        interrupted: the last session was stopped before its end.
+        pending: scalars of the steps since the last row.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    interrupted: bool = False
+    pending: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one logged quantity.
+
+        Raises:
+            ValueError: if nothing of that name was logged.
+        """
+        rows = [row for row in self.rows if name in row]
+        if not rows:
+            names = sorted({key for row in self.rows for key in row} - {"step"})
+            raise ValueError(f"{name!r} was not logged; there are {', '.join(names) or 'no rows'}")
+        return [int(row["step"]) for row in rows], [row[name] for row in rows]
+
+
+def fit(
+    task: Task,
+    steps: int,
+    *,
+    checkpoint: Path | None = None,
+    save_every_seconds: float = 60.0,
+    log_every: int = 50,
+    progress: bool = True,
+    label: str = "training",
+    callback: Callable[[History], None] | None = None,
+    history: History | None = None,
+) -> History:
+    """Train until `steps` steps are done in all.
+
+    The Stop button, Ctrl-C and SIGTERM let the current step end, save, and return what there is.
+    A second Ctrl-C cuts the step short; the checkpoint on disk then stays that of a whole step.
+
+    Args:
+        task: what is trained.
+        steps: total number of steps, those before a resume included.
+        checkpoint: file to go on from if it exists, and to save to: every
+            `save_every_seconds`, at the end and on interruption.
+        save_every_seconds: wall time between saves.
+        log_every: steps a row of the history.
+        progress: show a progress bar.
+        label: name beside the bar.
+        callback: called with the history after every logged row, for example to draw.
+        history: an earlier history of this task to continue, where there is no checkpoint.
+
+    Returns:
+        The history, from the first step on.
+
+    Raises:
+        FloatingPointError: if a quantity is NaN or infinite; the last good checkpoint stays.
+        ValueError: if the checkpoint is damaged.
+    """
+    history = _resume(task, checkpoint, history or History())
+    began = time.monotonic() - history.seconds
+    saved = (history.step, time.monotonic())
+    alone = runtime.process().world_size == 1
+
+    def save() -> tuple[int, float]:
+        _check(history, checkpoint)
+        history.seconds = time.monotonic() - began
+        if checkpoint is not None and runtime.process().rank == 0:
+            checkpoints.save_checkpoint(checkpoint, _state(task, history))
+        return history.step, time.monotonic()
+
+    with _StopRequest() as stop, runtime.Progress(steps, label, history.step, progress) as bar:
+        try:
+            while history.step < steps and not history.interrupted:
+                scalars = task.step(history.step)
+                history.pending.append({k: _detached(v) for k, v in scalars.items()})
+                history.step += 1
+                boundary = history.step % log_every == 0 or history.step == steps
+                if boundary:
+                    _check(history, checkpoint)
+                    history.seconds = time.monotonic() - began
+                    _add_row(history)
+                    if callback is not None:
+                        callback(history)
+                bar.update(history.step, _note(history) if boundary else None)
+                if alone or boundary:  # several processes must agree, which makes them wait
+                    history.interrupted = _any_process(stop.requested) and history.step < steps
+                if time.monotonic() - saved[1] >= save_every_seconds:
+                    saved = save()
+            if saved[0] != history.step:
+                save()
+        except KeyboardInterrupt:
+            history.interrupted = True
+    history.seconds = time.monotonic() - began
+    return history
+
+
+class Ema:
+    """Exponential moving average of a network's weights, in `module`; buffers are copied."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Start from the network's weights."""
+        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @staticmethod
+    def decay(images: int, half_life: float) -> float:
+        """Decay of a step that saw `images` images, so that weights halve in `half_life` images."""
+        return float(0.5 ** (images / half_life))
+
+    @torch.no_grad()
+    def step(self, network: nn.Module, decay: float) -> None:
+        """Set the average to decay * average + (1 - decay) * network."""
+        weights = zip(self.module.parameters(), network.parameters(), strict=True)
+        buffers = zip(self.module.buffers(), network.buffers(), strict=True)
+        for average, current in weights:
+            average.lerp_(current, 1.0 - decay)
+        for kept, latest in buffers:
+            kept.copy_(latest)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the averaged module."""
+        return self.module.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over an averaged state."""
+        self.module.load_state_dict(state)
+
+
+def maybe_compile(module: Module, device: torch.device, wanted: bool = True) -> Module:
+    """Compile a module in place with `torch.compile`, on CUDA only; state keys stay the same."""
+    if wanted and device.type == "cuda":
+        module.compile()
+    return module
+
+
+@torch.no_grad()
+def average_gradients(module: nn.Module) -> None:
+    """Average a module's gradients over the processes of `torchrun`; with one, do nothing.
+
+    Called between `backward` and the optimiser's step. One sum over one flat buffer serves any
+    training step, those with second derivatives (R1) and several forward passes included, which
+    a wrapper around the module's `forward` does not. Every process must start from equal weights.
+
+    Raises:
+        ValueError: if there are several processes that did not join `runtime.process_group`.
+    """
+    count = runtime.process().world_size
+    if count == 1:
+        return
+    if not torch.distributed.is_initialized():
+        raise ValueError("several processes, but no group: open runtime.process_group(device)")
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    torch.distributed.all_reduce(flat)
+    parts = (flat / count).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+class _StopRequest:
+    """Turns the first SIGINT or SIGTERM into a request, so that a step is not cut in two."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, *_: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+def _resume(task: Task, checkpoint: Path | None, history: History) -> History:
+    history.interrupted = False
+    if checkpoint is None or not checkpoint.exists():
+        return history
+    state = checkpoints.load_checkpoint(checkpoint)
+    expected = {"task", "step", "seconds", "rows", "pending"}
+    if state.keys() != expected:
+        raise ValueError(
+            f"{checkpoint} holds {', '.join(map(str, state))}: expected a checkpoint of "
+            f"posenb.train.loop.fit with {', '.join(sorted(expected))}"
+        )
+    task.load_state_dict(state.pop("task"))
+    for name, value in state.items():
+        setattr(history, name, value)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # rank 0 may save only after all have read
+    return history
+
+
+def _state(task: Task, history: History) -> dict[str, Any]:
+    return {
+        "task": task.state_dict(),
+        "step": history.step,
+        "seconds": history.seconds,
+        "rows": history.rows,
+        "pending": history.pending,
+    }
+
+
+def _detached(value: float | Tensor) -> float | Tensor:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _check(history: History, checkpoint: Path | None) -> None:
+    """Fetch the pending scalars from the device, and stop at the first that is not finite."""
+    first = history.step - len(history.pending) + 1
+    for step, scalars in enumerate(history.pending, first):
+        for name, value in scalars.items():
+            scalars[name] = float(value)
+            if not math.isfinite(scalars[name]):
+                kept = f"; {checkpoint} keeps an earlier state" if checkpoint else ""
+                raise FloatingPointError(
+                    f"{name} is {scalars[name]} at step {step}, the first such{kept}; "
+                    "lower the learning rate, or look at the data of that step"
+                )
+
+
+def _add_row(history: History) -> None:
+    row = {"step": float(history.step)}
+    for name in dict.fromkeys(key for scalars in history.pending for key in scalars):
+        values = [scalars[name] for scalars in history.pending if name in scalars]
+        row[name] = sum(values) / len(values)
+    history.rows.append(row)
+    history.pending.clear()
+
+
+def _note(history: History) -> str:
+    return ", ".join(f"{k} {v:.3g}" for k, v in history.rows[-1].items() if k != "step")
+
+
+def _any_process(request: bool) -> bool:
+    if not torch.distributed.is_initialized():
+        return request
+    on_gpu = torch.distributed.get_backend() == "nccl"
+    flag = torch.tensor(float(request), device="cuda" if on_gpu else "cpu")
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())

@@ -1,0 +1,182 @@
+"""MPII Human Pose (Andriluka et al., 2014): the official Matlab release, or JSON made of it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+
+from posenb.world.datasets.records import (
+    DatasetError,
+    Person,
+    field,
+    gather,
+    numbers,
+    read_file,
+    read_json,
+)
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import MPII16, Skeleton
+
+__all__ = ["load"]
+
+ORIGIN = (
+    "mpii_human_pose_v1_u12_1.mat is in mpii_human_pose_v1_u12_2.zip from "
+    "human-pose.mpi-inf.mpg.de (simplified BSD licence)"
+)
+SCALE_PIXELS = 200  # MPII's `scale` is the person's height in units of 200 pixels
+
+log = logging.getLogger(__name__)
+
+
+def load(
+    path: str | Path,
+    minimum_joints: int = 1,
+    skeleton: Skeleton = MPII16,
+    margin: float = 1.25,
+) -> PoseSet:
+    """People of an MPII annotation file, each in a square crop.
+
+    Two formats, told apart by the file's ending:
+
+    - `.mat`, the official release `mpii_human_pose_v1_u12_1.mat`. Its training people have joints
+      and an activity; test images and people without joints, scale or position are passed over
+      (their number is logged). A joint counts as labelled if it has coordinates, hidden or not.
+    - `.json`, the `train.json`, `valid.json` and `trainval.json` that pose-estimation code bases
+      made of it (a list of objects with joints, joints_vis, center, scale, image). A joint counts
+      as labelled if its joints_vis is not 0. There are no activities.
+
+    Both count pixels from 1, as Matlab does: half a pixel is taken off to be at their centres.
+    MPII has no boxes; the usual one is a square of 200 scale about a point 15 scale below
+    `objpos` (`center`). The crop is `margin` times that, widened to hold all labelled joints, so
+    those lie in [0, 1].
+
+    Args:
+        path: the .mat or .json file.
+        minimum_joints: keep people with at least so many labelled joints; 16 keeps full poses.
+        skeleton: joints to return; others than MPII16 go through `skeletons.convert`, and an
+            interpolated joint is visible if all that it is made of is labelled.
+        margin: side of the crop in sides of the box.
+
+    Returns:
+        PoseSet without 3D and cameras; subject is "image 015601864.jpg / person 1" (.mat, counted
+        in the image) or "image 015601864.jpg / record 0" (.json, counted in the file).
+
+    Raises:
+        ValueError: if `minimum_joints` or `margin` is out of range, or for another file ending.
+        DatasetError: if the file is missing, damaged, lacks fields, or has nobody to keep.
+    """
+    path = Path(path)
+    if path.suffix not in (".mat", ".json"):
+        raise ValueError(f"MPII files end in .mat or .json, found {path.name!r}")
+    people = list(_release(path) if path.suffix == ".mat" else _derived(path))
+    labelled = [person for person in people if any(person.labelled)]
+    log.info("%s: %d people without a labelled joint", path, len(people) - len(labelled))
+    return gather(path, labelled, MPII16, skeleton, minimum_joints, margin)
+
+
+def _derived(path: Path) -> Iterator[Person]:
+    """People of the JSON format."""
+    content = read_json(path, ORIGIN)
+    if not isinstance(content, list):
+        reason = f"expected a list of people, found {type(content).__name__}"
+        raise DatasetError(path, "file", reason)
+    for position, entry in enumerate(content):
+        record = f"record {position}"
+        image = field(path, record, entry, "image", str)
+        flags = numbers(
+            path, record, "joints_vis", field(path, record, entry, "joints_vis", list), 16
+        )
+        joints = field(path, record, entry, "joints", list)
+        if len(joints) != 16:
+            raise DatasetError(path, record, f"joints must be 16 points, found {len(joints)}")
+        points = [numbers(path, record, "a joint", joint, 2) for joint in joints]
+        center = numbers(path, record, "center", field(path, record, entry, "center", list), 2)
+        (scale,) = numbers(path, record, "scale", [entry.get("scale")], 1)
+        labelled = [flag != 0 for flag in flags]
+        subject = f"image {image} / record {position}"
+        if any(labelled):
+            yield _person(path, record, points, labelled, center, scale, "unknown", subject)
+
+
+def _release(path: Path) -> Iterator[Person]:
+    """People of the official .mat file, a Matlab struct RELEASE of structs of structs."""
+    content = read_file(path, ORIGIN)
+    try:
+        release = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)["RELEASE"]
+        images = np.atleast_1d(release.annolist)
+        activities = np.atleast_1d(release.act)
+        training = np.atleast_1d(release.img_train)
+    except Exception as error:  # SciPy's reader raises a dozen kinds on damaged files
+        reason = f"is not MPII's release, or is cut off ({error!r}). Fetch it again: {ORIGIN}"
+        raise DatasetError(path, "file", reason) from error
+    if not len(images) == len(activities) == len(training):
+        reason = f"{len(images)} images, {len(activities)} activities, {len(training)} flags"
+        raise DatasetError(path, "RELEASE", f"lists differ in length: {reason}")
+    for number, (image, activity) in enumerate(zip(images, activities, strict=True)):
+        name = getattr(getattr(image, "image", None), "name", None)
+        if not isinstance(name, str):
+            raise DatasetError(path, f"annolist {number + 1}", "has no image.name")
+        action = getattr(activity, "act_name", None)
+        for count, rect in enumerate(np.atleast_1d(getattr(image, "annorect", [])), 1):
+            place = _present(rect, "objpos")
+            points = np.atleast_1d(getattr(_present(rect, "annopoints"), "point", []))
+            scale = _present(rect, "scale")
+            if training[number] != 1 or place is None or scale is None or not len(points):
+                continue
+            record = f"image {name}, person {count}"
+            joints, labelled = [[0.0, 0.0] for _ in range(16)], [False] * 16
+            for point in points:
+                *xy, joint = _scalars(path, record, "point", point, ("x", "y", "id"))
+                if joint not in range(16):
+                    raise DatasetError(path, record, f"joint id must be 0 to 15, found {joint:g}")
+                joints[int(joint)], labelled[int(joint)] = xy, True
+            center = _scalars(path, record, "objpos", place, ("x", "y"))
+            (height,) = _scalars(path, record, "person", rect, ("scale",))
+            label = action if isinstance(action, str) else "unknown"
+            subject = f"image {name} / person {count}"
+            yield _person(path, record, joints, labelled, center, height, label, subject)
+
+
+def _present(struct: Any, name: str) -> Any:
+    """A field of a Matlab struct; None if it is absent or an empty matrix."""
+    value = getattr(struct, name, None)
+    return None if isinstance(value, np.ndarray) and value.size == 0 else value
+
+
+def _scalars(
+    path: Path, record: str, what: str, struct: Any, names: tuple[str, ...]
+) -> list[float]:
+    """Fields of a Matlab struct as numbers."""
+    values = [getattr(struct, name, None) for name in names]
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return numbers(path, record, f"{what} ({', '.join(names)})", plain, len(names))
+
+
+def _person(
+    path: Path,
+    record: str,
+    points: list[list[float]],
+    labelled: list[bool],
+    center: list[float],
+    scale: float,
+    action: str,
+    subject: str,
+) -> Person:
+    """Pixels counted from 1 become positions from the corner; scale and center become a box."""
+    if scale <= 0:
+        raise DatasetError(path, record, f"scale must be positive, found {scale:g}")
+    x, y = center[0] - 0.5, center[1] - 0.5 + 15 * scale
+    half = scale * SCALE_PIXELS / 2
+    return Person(
+        [[px - 0.5, py - 0.5] for px, py in points],
+        labelled,
+        (x - half, y - half, x + half, y + half),
+        action,
+        subject,
+    )

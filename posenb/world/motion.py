@@ -1,0 +1,307 @@
+"""Motion capture: twenty real recordings and the kinematics that turn them into joints.
+
+The recordings ship with the package `pybullet` 3.2.7 (zlib licence, see NOTICE). The asset keeps
+what a pose needs: joint rotations as quaternions, the root's place, the time of a frame, and an
+action label. Frame: right-handed, metres, y up; at rest the person looks along +x and the right
+side is at +z.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from posenb import assets
+
+# Kinematic parents of the joints of BODY17. They differ from the skeleton's own parents in one
+# thing: shoulders hang on the spine joint (which carries the chest's rotation), not on the neck.
+KINEMATIC_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 7, 11, 12, 7, 14, 15)
+
+# Place of each joint in its parent's frame, metres. Nose and head top are our addition: the
+# recordings end in a head sphere 0.175 m above the neck.
+REST_OFFSETS = torch.tensor(
+    [
+        [0.0, 0.0, 0.0],  # pelvis
+        [0.0, 0.0, 0.085],  # right hip
+        [0.0, -0.42, 0.0],  # right knee
+        [0.0, -0.41, 0.0],  # right ankle
+        [0.0, 0.0, -0.085],  # left hip
+        [0.0, -0.42, 0.0],  # left knee
+        [0.0, -0.41, 0.0],  # left ankle
+        [0.0, 0.236, 0.0],  # spine
+        [0.0, 0.224, 0.0],  # neck
+        [0.10, 0.17, 0.0],  # nose
+        [-0.10, 0.11, 0.0],  # head top
+        [-0.024, 0.243, -0.183],  # left shoulder
+        [0.0, -0.275, 0.0],  # left elbow
+        [0.0, -0.259, 0.0],  # left wrist
+        [-0.024, 0.243, 0.183],  # right shoulder
+        [0.0, -0.275, 0.0],  # right elbow
+        [0.0, -0.259, 0.0],  # right wrist
+    ]
+)
+
+# Where a frame of the source files keeps the rotation of a joint: (joint, first column, kind).
+_SOURCE_COLUMNS = (
+    (0, 4, "quaternion"),  # root
+    (7, 8, "quaternion"),  # chest
+    (8, 12, "quaternion"),  # neck
+    (1, 16, "quaternion"),  # right hip
+    (2, 20, "hinge"),  # right knee
+    (3, 21, "quaternion"),  # right ankle
+    (14, 25, "quaternion"),  # right shoulder
+    (15, 29, "hinge"),  # right elbow
+    (4, 30, "quaternion"),  # left hip
+    (5, 34, "hinge"),  # left knee
+    (6, 35, "quaternion"),  # left ankle
+    (11, 39, "quaternion"),  # left shoulder
+    (12, 43, "hinge"),  # left elbow
+)
+_MIRRORED = (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
+_ASSET = "motion/humanoid.npz"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording.
+
+    Attributes:
+        name: file name in the source without its ending, e.g. `humanoid3d_walk`.
+        action: label, e.g. `walk`.
+        fps: mean frames a second.
+        rotations: unit quaternions (w, x, y, z) of each joint in its parent's frame,
+            (frames, 17, 4); identity where a joint carries no rotation.
+        root: place of the pelvis in metres, (frames, 3), y up.
+    """
+
+    name: str
+    action: str
+    fps: float
+    rotations: Tensor
+    root: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def joints(self, offsets: Tensor = REST_OFFSETS) -> Tensor:
+        """Joints of every frame in metres, (frames, 17, 3), for bones given by `offsets`."""
+        matrices = quaternion_to_matrix(self.rotations)
+        return forward_kinematics(matrices, offsets, KINEMATIC_PARENTS) + self.root[:, None]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """All recordings, in alphabetical order of their names."""
+
+    clips: tuple[Clip, ...]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def clip(self, name: str) -> Clip:
+        """The recording of that name; ValueError lists the names there are."""
+        for clip in self.clips:
+            if clip.name == name:
+                return clip
+        known = ", ".join(clip.name for clip in self.clips)
+        raise ValueError(f"there is no clip {name!r}; there are: {known}")
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        return tuple(sorted({clip.action for clip in self.clips}))
+
+
+@cache
+def load_motion() -> Motion:
+    """The 20 recordings (1,810 frames, about 43 s) that everything in the course moves by.
+
+    Raises:
+        ValueError: if the asset is missing or altered.
+    """
+    with np.load(assets.path(_ASSET)) as data:
+        lengths = data["lengths"].tolist()
+        rotations = torch.from_numpy(data["rotations"]).split(lengths)  # (frames, 17, 4) each
+        roots = torch.from_numpy(data["root"]).split(lengths)  # (frames, 3) each
+        return Motion(
+            tuple(
+                Clip(str(name), str(action), float(fps), rotation, root)
+                for name, action, fps, rotation, root in zip(
+                    data["names"], data["actions"], data["fps"], rotations, roots, strict=True
+                )
+            )
+        )
+
+
+def forward_kinematics(rotations: Tensor, offsets: Tensor, parents: Sequence[int]) -> Tensor:
+    """Joints from rotations: x_j = x_parent + R_parent o_j, R_j = R_parent r_j, root first.
+
+    Args:
+        rotations: rotation of each joint in its parent's frame, (..., J, 3, 3).
+        offsets: place of each joint in its parent's frame, (..., J, 3) or (J, 3), metres. The
+            root's offset is its place in the world.
+        parents: parent of each joint, -1 for a root; a parent comes before its children.
+
+    Returns:
+        Joints in the world frame, (..., J, 3), metres.
+
+    Raises:
+        ValueError: if the counts of joints differ or a child comes before its parent.
+    """
+    count = len(parents)
+    if rotations.shape[-3:] != (count, 3, 3) or offsets.shape[-2:] != (count, 3):
+        raise ValueError(
+            f"{count} parents need rotations (..., {count}, 3, 3) and offsets (..., {count}, 3), "
+            f"found {tuple(rotations.shape)} and {tuple(offsets.shape)}"
+        )
+    offsets = offsets.to(rotations).expand(*rotations.shape[:-3], count, 3)
+    joints: list[Tensor] = []
+    frames: list[Tensor] = []
+    for joint, parent in enumerate(parents):
+        if parent >= joint:
+            raise ValueError(f"joint {joint} comes before its parent {parent}: reorder the joints")
+        local, offset = rotations[..., joint, :, :], offsets[..., joint, :]
+        if parent < 0:
+            joints.append(offset)
+            frames.append(local)
+        else:
+            joints.append(joints[parent] + (frames[parent] @ offset[..., None])[..., 0])
+            frames.append(frames[parent] @ local)
+    return torch.stack(joints, dim=-2)  # (..., J, 3)
+
+
+def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) of quaternions (w, x, y, z), (..., 4), of any length but 0."""
+    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
+    rows = (
+        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+    )  # fmt: skip
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))  # (..., 3, 3)
+
+
+def quaternion_to_vector(quaternion: Tensor) -> Tensor:
+    """Rotation vectors (axis times angle in [0, pi], radians), (..., 3), of quaternions (..., 4)."""
+    quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)  # (..., 1)
+    angle = 2 * torch.atan2(sine, quaternion[..., :1])
+    return quaternion[..., 1:] * torch.where(sine > 1e-7, angle / sine.clamp_min(1e-7), 2.0)
+
+
+def vector_to_quaternion(vector: Tensor) -> Tensor:
+    """Unit quaternions (..., 4) of rotation vectors (..., 3) in radians."""
+    angle = vector.norm(dim=-1, keepdim=True)  # (..., 1)
+    return torch.cat([torch.cos(angle / 2), vector * 0.5 * torch.sinc(angle / (2 * torch.pi))], -1)
+
+
+def interpolate(rotations: Tensor, frame: Tensor) -> Tensor:
+    """Pose between two frames: normalised linear interpolation of quaternions.
+
+    Args:
+        rotations: quaternions, (frames, J, 4).
+        frame: place in time, in frames, (N,), in [0, frames - 1].
+
+    Returns:
+        Unit quaternions, (N, J, 4).
+    """
+    low = frame.floor().long().clamp(0, len(rotations) - 1)
+    high = (low + 1).clamp_max(len(rotations) - 1)
+    before, after = rotations[low], rotations[high]  # (N, J, 4)
+    after = torch.where((before * after).sum(-1, keepdim=True) < 0, -after, after)
+    blend = before.lerp(after, (frame - low)[:, None, None].to(before))
+    return torch.nn.functional.normalize(blend, dim=-1)
+
+
+def mirror(rotations: Tensor) -> Tensor:
+    """The same pose seen in a mirror across the body's middle plane (z -> -z), (..., 17, 4)."""
+    swapped = rotations[..., _MIRRORED, :]
+    return swapped * swapped.new_tensor([1.0, -1.0, -1.0, 1.0])
+
+
+@cache
+def joint_limits(margin: float = 0.1) -> tuple[Tensor, Tensor]:
+    """Range of each joint's rotation vector over all recordings and their mirror images.
+
+    Args:
+        margin: share of the range that is added at either end (none at joints that never turn).
+
+    Returns:
+        Lowest and highest rotation vector, (17, 3) each, radians. The root is free: +-infinity.
+    """
+    rotations = torch.cat([clip.rotations for clip in load_motion().clips])  # (frames, 17, 4)
+    vectors = quaternion_to_vector(torch.cat([rotations, mirror(rotations)]))  # (2 frames, 17, 3)
+    low, high = vectors.amin(0), vectors.amax(0)
+    slack = margin * (high - low)
+    low, high = low - slack, high + slack
+    low[0], high[0] = -torch.inf, torch.inf
+    return low, high
+
+
+def build(folder: Path | None = None) -> Path:
+    """Make the motion asset again from pybullet's data (`python -m posenb assets build`).
+
+    Args:
+        folder: the folder `pybullet_data/data/motions`; found in the installed package if None.
+
+    Raises:
+        ValueError: if the files cannot be found or a frame has not 44 numbers.
+    """
+    folder = _source_folder() if folder is None else Path(folder)
+    files = [*sorted(folder.glob("humanoid3d_*.txt")), *sorted(folder.glob("walker/*.txt"))]
+    if len(files) != 20:
+        raise ValueError(f"expected 20 recordings in {folder}, found {len(files)}")
+    clips = [_read_source(file) for file in files]
+    names = [file.stem if file.stem[0] == "h" else f"walker_{file.stem}" for file in files]
+    target = assets.FOLDER / _ASSET
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        target,
+        names=np.array(names),
+        actions=np.array([_action(name) for name in names]),
+        fps=np.array([fps for fps, _, _ in clips]),
+        lengths=np.array([len(root) for _, root, _ in clips]),
+        root=np.concatenate([root for _, root, _ in clips]).astype(np.float32),
+        rotations=np.concatenate([rotation for _, _, rotation in clips]).astype(np.float32),
+    )
+    assets.register(_ASSET)
+    return target
+
+
+def _source_folder() -> Path:
+    spec = importlib.util.find_spec("pybullet_data")
+    if spec is None or spec.origin is None:
+        raise ValueError("pybullet is not installed: pip install pybullet==3.2.7, then build again")
+    return Path(spec.origin).parent / "data" / "motions"
+
+
+def _action(name: str) -> str:
+    """Action label of a recording: `humanoid3d_spinkick` -> `spinkick`; walker files walk or turn."""
+    if name.startswith("walker_"):
+        return "turn" if "turn" in name else "walk"
+    return name.removeprefix("humanoid3d_")
+
+
+def _read_source(file: Path) -> tuple[float, np.ndarray, np.ndarray]:
+    """Frames a second, root (F, 3) and quaternions (F, 17, 4) of one source file."""
+    frames = np.array(json.loads(file.read_text())["Frames"], dtype=np.float64)  # (F, 44)
+    if frames.ndim != 2 or frames.shape[1] != 44:
+        raise ValueError(f"{file}: expected frames of 44 numbers, found shape {frames.shape}")
+    rotations = np.zeros((len(frames), 17, 4))
+    rotations[..., 0] = 1
+    for joint, column, kind in _SOURCE_COLUMNS:
+        if kind == "quaternion":
+            rotations[:, joint] = frames[:, column : column + 4]
+        else:  # a hinge about z
+            rotations[:, joint, 0] = np.cos(frames[:, column] / 2)
+            rotations[:, joint, 3] = np.sin(frames[:, column] / 2)
+    rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+    # The last frame's duration is a placeholder in these files, so it does not count.
+    return 1.0 / float(frames[:-1, 0].mean()), frames[:, 1:4], rotations

@@ -1,0 +1,166 @@
+"""A set of human poses with everything known about them: what all domains and loaders return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from posenb.world import cameras
+from posenb.world.cameras import Camera
+from posenb.world.skeletons import Skeleton
+
+__all__ = ["PoseSet"]
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSet:
+    """N poses of one skeleton; never empty, never NaN.
+
+    Attributes:
+        keypoints: in the person's square crop, [0, 1], x right, y down, (N, J, 2).
+        joints3d: metres, world frame (right-handed, y up), (N, J, 3), or None where unknown.
+        camera: N cameras that map `joints3d` to `keypoints` but for annotation noise, or None.
+        action: a label each, N of them.
+        subject: who it is, N of them.
+        skeleton: names and order of the J joints.
+        visible: (N, J) bool, False where a joint is not annotated and its keypoint is 0; None says
+            that all are.
+    """
+
+    keypoints: Tensor
+    joints3d: Tensor | None
+    camera: Camera | None
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
+    skeleton: Skeleton
+    visible: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together.
+
+        Raises:
+            ValueError: on an empty set, a wrong shape or joint count, or numbers that are not
+                finite.
+        """
+        if self.keypoints.ndim != 3 or self.keypoints.shape[-1] != 2:
+            raise ValueError(
+                f"keypoints have shape {tuple(self.keypoints.shape)}, expected (N, J, 2)"
+            )
+        count, joints, _ = self.keypoints.shape
+        if joints != len(self.skeleton):
+            raise ValueError(
+                f"found {joints} joints a pose, but {self.skeleton.name} has {len(self.skeleton)}: "
+                "use the matching skeleton or skeletons.convert"
+            )
+        if count == 0:
+            raise ValueError("a PoseSet needs at least one pose, found none: check the selection")
+        _require_finite("keypoints", self.keypoints)
+        if self.joints3d is not None:
+            _require_shape("joints3d", tuple(self.joints3d.shape), (count, joints, 3))
+            _require_finite("joints3d", self.joints3d)
+        if self.visible is not None:
+            _require_shape("visible", tuple(self.visible.shape), (count, joints))
+            if self.visible.dtype != torch.bool:
+                raise ValueError(f"visible must be bool, found {self.visible.dtype}")
+        if self.camera is not None:
+            _require_shape("camera", tuple(self.camera.shape), (count,))
+        for name in ("action", "subject"):
+            _require_shape(name, (len(getattr(self, name)),), (count,))
+
+    def __len__(self) -> int:
+        """Number of poses N."""
+        return len(self.keypoints)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> PoseSet:
+        """Some of the poses, as a PoseSet (of one pose for an int).
+
+        Args:
+            index: position, slice, boolean mask (N,), or positions in any order.
+
+        Raises:
+            IndexError: if a position does not exist.
+            ValueError: if nothing is selected.
+        """
+        everyone = torch.arange(len(self), device=self.keypoints.device)
+        if isinstance(index, int):
+            index = [index]
+        if not isinstance(index, slice):
+            index = torch.as_tensor(index, device=everyone.device)
+            if not index.numel():
+                index = index.long()  # an empty list becomes a float tensor
+        chosen = everyone[index]  # (n,)
+        order = chosen.tolist()
+        return PoseSet(
+            self.keypoints[chosen],
+            None if self.joints3d is None else self.joints3d[chosen],
+            None if self.camera is None else self.camera[chosen],
+            tuple(self.action[i] for i in order),
+            tuple(self.subject[i] for i in order),
+            self.skeleton,
+            None if self.visible is None else self.visible[chosen],
+        )
+
+    def __add__(self, other: PoseSet) -> PoseSet:
+        """These poses, then those.
+
+        `joints3d` and `camera` are kept only if both sets have them, else they become None. Where
+        one set has `visible`, the other counts as all visible.
+
+        Raises:
+            ValueError: if the skeletons differ.
+        """
+        if self.skeleton != other.skeleton:
+            raise ValueError(
+                f"cannot join poses of {self.skeleton.name} and {other.skeleton.name}: "
+                "convert one with skeletons.convert"
+            )
+        joints3d = camera = visible = None
+        if self.joints3d is not None and other.joints3d is not None:
+            joints3d = torch.cat([self.joints3d, other.joints3d])
+        if self.camera is not None and other.camera is not None:
+            camera = cameras.concatenate([self.camera, other.camera])
+        if self.visible is not None or other.visible is not None:
+            visible = torch.cat([_visibility(self), _visibility(other)])
+        return PoseSet(
+            torch.cat([self.keypoints, other.keypoints]),
+            joints3d,
+            camera,
+            self.action + other.action,
+            self.subject + other.subject,
+            self.skeleton,
+            visible,
+        )
+
+    def to(self, device: torch.device | str) -> PoseSet:
+        """The same poses on another device."""
+        return replace(
+            self,
+            keypoints=self.keypoints.to(device),
+            joints3d=None if self.joints3d is None else self.joints3d.to(device),
+            camera=None if self.camera is None else self.camera.to(device),
+            visible=None if self.visible is None else self.visible.to(device),
+        )
+
+
+def _visibility(poses: PoseSet) -> Tensor:
+    if poses.visible is not None:
+        return poses.visible
+    return torch.ones_like(poses.keypoints[..., 0], dtype=torch.bool)  # (N, J)
+
+
+def _require_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise ValueError(f"{name} has shape {found}, expected {expected} to fit the keypoints")
+
+
+def _require_finite(name: str, values: Tensor) -> None:
+    bad = ~values.isfinite().flatten(1).all(1)  # (N,)
+    if bad.any():
+        raise ValueError(
+            f"{name} of {int(bad.sum())} of {len(bad)} poses are not finite (NaN or infinite), "
+            f"first at index {int(bad.nonzero()[0])}: drop them, or set unknown joints to 0 with "
+            "visible=False"
+        )

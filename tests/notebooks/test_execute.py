@@ -1,0 +1,43 @@
+"""execute.py saves what a reader needs and nothing that changes from run to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import execute
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+
+def write(folder: Path, *sources: str) -> Path:
+    path = folder / "a.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
+    return path
+
+
+def test_two_runs_save_the_same_file(tmp_path: Path) -> None:
+    slider = "import ipywidgets\nipywidgets.IntSlider()"
+    progress = "from tqdm.notebook import tqdm\nfor _ in tqdm(range(3)):\n    pass"
+    path = write(tmp_path, "print(6 * 7)", slider, progress)
+    execute.execute(path, cell_timeout=60)
+    first = nbformat.read(path, as_version=4)
+    execute.execute(path, cell_timeout=60)
+    second = nbformat.read(path, as_version=4)
+    assert first.cells == second.cells
+    assert [cell.execution_count for cell in first.cells] == [1, 2, 3]
+    assert first.cells[0].outputs[0].text == "42\n"
+    assert first.cells[1].outputs[0].data == {"text/plain": execute.WIDGET_TEXT}
+    assert first.cells[2].outputs == []
+    assert "widgets" not in first.metadata
+    assert first.metadata["posenb"]["versions"] == execute.installed_versions()
+    assert [item.name for item in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+def test_a_failed_run_leaves_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        execute.execute(path, cell_timeout=60)
+    assert path.read_bytes() == before

@@ -1,0 +1,109 @@
+"""Each notebook runs from a fresh kernel, in a process of its own, within its header's minutes.
+
+After each exercise cell its folded solution is run as well, as a student would who opens it: the
+check must accept it, and the rest of the notebook must still run. The copy lies in an empty
+folder, so a notebook that leans on its working directory fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import notebook_rules as rules
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CELL_TIMEOUT = 300
+# For machines slower than the two cores that the headers are stated for.
+TIME_FACTOR = float(os.environ.get("POSENB_TIME_FACTOR", "1"))
+
+
+def with_solutions(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with each solution in a cell of its own behind its exercise."""
+    solved = nbformat.from_dict(notebook)
+    for exercise in reversed(rules.exercises(notebook)):
+        if exercise.solution is not None:
+            # check's verdict counts as true once an answer is accepted
+            source = re.sub(r"^check\(", "assert check(", exercise.solution, flags=re.MULTILINE)
+            solved.cells.insert(exercise.cell + 1, new_code_cell(source))
+    return solved
+
+
+def run_with_nbval(path: Path, timeout: float) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run a notebook file as tests; returns the finished process and its seconds."""
+    environment = dict(os.environ, IPYTHONDIR=str(path.parent / "ipython"))
+    environment.pop("MPLBACKEND", None)  # a kernel chooses its own
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
+    command += ["--exitfirst", "--quiet", f"--rootdir={path.parent}", f"--timeout={timeout}"]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [*command, path.name],
+        cwd=path.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return done, time.perf_counter() - start
+
+
+def run_cells(folder: Path, *sources: str) -> subprocess.CompletedProcess[str]:
+    """Run code cells as a notebook."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+    nbformat.write(notebook, folder / "cells.ipynb")
+    return run_with_nbval(folder / "cells.ipynb", timeout=120)[0]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_within_its_minutes(path: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    minutes = rules.stated_minutes(notebook)
+    assert minutes is not None
+    copy = tmp_path / path.name
+    nbformat.write(with_solutions(notebook), copy)
+    done, seconds = run_with_nbval(copy, timeout=1100)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    allowed = 60 * minutes * TIME_FACTOR
+    assert seconds <= allowed, f"{path.name} took {seconds:.0f} s, its header allows {allowed:.0f}"
+
+
+def test_solutions_stand_behind_their_exercises() -> None:
+    exercise = 'answer = None\ncheck("00.1", answer)'
+    solution = '<details>\n\n```python\nanswer = 1\ncheck("00.1", answer)\n```\n\n</details>'
+    cells = [new_code_cell(exercise), new_markdown_cell(solution), new_code_cell("answer")]
+    solved = with_solutions(new_notebook(cells=cells))
+    sources = [cell.source for cell in solved.cells]
+    assert sources == [exercise, 'answer = 1\nassert check("00.1", answer)\n', solution, "answer"]
+
+
+def test_good_cells_pass(tmp_path: Path) -> None:
+    done = run_cells(tmp_path, "x = 1", "assert x == 1")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise ValueError('a plain error')",
+        "import ipywidgets\nipywidgets.interact(lambda x: 1 / 0, x=(0, 1))",
+        "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)",
+        "import urllib.request\nurllib.request.urlopen('https://example.org', timeout=1)",
+    ],
+    ids=["error", "error in a widget", "network by address", "network by name"],
+)
+def test_bad_cells_fail(source: str, tmp_path: Path) -> None:
+    done = run_cells(tmp_path, source)
+    assert done.returncode == 1, done.stdout
+    assert "1 failed" in done.stdout
