@@ -70,6 +70,7 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
+        """Outputs (..., outputs) of inputs (..., inputs)."""
         gain = GAIN if self.activate else 1.0
         x = F.linear(x, self.weight * (self.scale * gain), self.bias * (self.multiplier * gain))
         return F.leaky_relu(x, 0.2) if self.activate else x
@@ -97,6 +98,7 @@ class EqualConv(nn.Module):
         self.stride, self.padding, self.activate = stride, kernel // 2, activate
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, outputs, h / stride, w / stride) of features (batch, inputs, h, w)."""
         weight, bias = self.weight * self.scale, self.bias * self.gain
         x = F.conv2d(x, weight, bias, self.stride, self.padding)
         return F.leaky_relu(x, 0.2) if self.activate else x
@@ -120,6 +122,10 @@ class StyledConv(nn.Module):
         self.upsample = upsample
 
     def forward(self, x: Tensor, style: Tensor, noise: torch.Generator | None) -> Tensor:
+        """Features of features x (batch, inputs, h, w) under a style (batch, inputs).
+
+        Twice the resolution if the layer upsamples; `noise` draws the noise input, None: none.
+        """
         weight = self.weight * self.scale
         x = F.conv2d(x * style[:, :, None, None].to(x.dtype), weight, padding=1)
         if self.upsample:
@@ -146,6 +152,7 @@ class ToColor(nn.Module):
         self.scale = 1 / math.sqrt(inputs)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Colours (batch, 3, h, w) of features x (batch, inputs, h, w) under latents w."""
         style = self.affine(w) * self.scale
         return F.conv2d(x * style[:, :, None, None], self.weight, self.bias)
 
@@ -171,6 +178,8 @@ class Generator(nn.Module):
         width: factor on the number of channels, and so on the length of the style codes.
         seed: of the initial weights.
     """
+
+    w_mean: Tensor
 
     def __init__(
         self, resolution: int = 64, style_size: int = 64, width: float = 1.0, seed: int = 0
@@ -276,7 +285,7 @@ class Generator(nn.Module):
         self.load_state_dict({**self.state_dict(), **smaller.state_dict()})
         with torch.no_grad():
             for color in list(self.colors)[len(smaller.colors) :]:
-                color.weight.zero_()
+                color.get_parameter("weight").zero_()
         return self
 
 
@@ -290,6 +299,7 @@ class DiscriminatorBlock(nn.Module):
         self.skip = EqualConv(inputs, outputs, 1, generator, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, outputs, h / 2, w / 2) of features (batch, inputs, h, w)."""
         return (self.second(self.first(x)) + self.skip(F.avg_pool2d(x, 2))) / math.sqrt(2)
 
 
@@ -338,7 +348,8 @@ def batch_deviation(x: Tensor, group: int = 4) -> Tensor:
     """
     if len(x) % group:
         raise ValueError(f"the batch must be a multiple of {group}, found {len(x)}")
-    groups = x.float().view(group, len(x) // group, *x.shape[1:])
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 is too coarse for variances
+    groups = x.view(group, len(x) // group, *x.shape[1:])
     return (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3)).repeat(group)
 
 
@@ -442,6 +453,8 @@ class VggFeatures(nn.Module):
         ValueError: if torchvision or its weights are not on this machine.
     """
 
+    mean: Tensor
+    deviation: Tensor
     STAGES = (4, 9, 16, 23)  # the ReLU that ends each stage
 
     def __init__(self) -> None:
@@ -485,6 +498,7 @@ class ConvNorm(nn.Module):
         _initialise(self.convolution, generator)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (batch, outputs, h / stride, w / stride) of features (batch, inputs, h, w)."""
         return F.leaky_relu(self.norm(self.convolution(x)), 0.2)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,12 +166,14 @@ class PriorTask:
         return network.synthesis(network.affine(each), random)
 
     def state_dict(self) -> dict[str, Any]:
+        """Networks and optimisers; randomness is a function of the step and needs no state."""
         return {
             name: getattr(self, name).state_dict()
             for name in ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
         for name, part in state.items():
             getattr(self, name).load_state_dict(part)
 
@@ -315,6 +317,7 @@ class RegressorTask:
         )
 
     def step(self, step: int) -> dict[str, Tensor]:
+        """Draw a batch, damage most of it, and do one step."""
         random = runtime.generator((self.seed, step), self.device)
         chosen = torch.randint(
             len(self.keypoints), (self.batch,), generator=random, device=self.device
@@ -338,11 +341,13 @@ class RegressorTask:
         return 1000 * (output - self.keypoints[chosen]).norm(dim=-1).mean()
 
     def state_dict(self) -> dict[str, Any]:
+        """Networks and optimisers; randomness is a function of the step and needs no state."""
         return {
             name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
         for name, part in state.items():
             getattr(self, name).load_state_dict(part)
 
@@ -373,7 +378,7 @@ FEATURE_OUTPUTS = 32 + 16  # 16 bone vectors and 16 actions
 
 
 def train_reader(
-    name: str, folder: Path, steps: int = 4000, seed: int = 0, device: torch.device | None = None
+    name: str, folder: Path, steps: int = 5000, seed: int = 0, device: torch.device | None = None
 ) -> tuple[RegressorTask, loop.History]:
     """Train beta (`regressor`) or Gamma (`features`); resumes from its checkpoint.
 
@@ -393,7 +398,11 @@ def train_reader(
 
 def ship_prior(recipe: PriorRecipe, task: PriorTask, history: loop.History, name: str) -> None:
     """Write the averaged generator, and the discriminator that others start from, as assets."""
-    record = _record(asdict(recipe), recipe.seed, task.keypoints, history, task.device, name)
+    command: list[str | int]
+    command = ["--domain", name, "--small-images", recipe.small_images, "--images", recipe.images]
+    if recipe.start is not None:
+        command += ["--start", recipe.start]
+    record = _record(asdict(recipe), recipe.seed, task.keypoints, history, task.device, command)
     checkpoints.save_weights(f"prior_{name}", task.ema.module.state_dict(), record, half=True)
     checkpoints.save_weights(
         f"prior_{name}_discriminator", task.discriminator.state_dict(), record, half=True
@@ -403,7 +412,8 @@ def ship_prior(recipe: PriorRecipe, task: PriorTask, history: loop.History, name
 def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:
     """Write beta or Gamma as an asset."""
     configuration = {"steps": history.step, "batch": task.batch, "poses": len(task.keypoints)}
-    record = _record(configuration, task.seed, task.keypoints, history, task.device, name)
+    command = ["--reader", name]
+    record = _record(configuration, task.seed, task.keypoints, history, task.device, command)
     checkpoints.save_weights(f"prior_{name}", task.network.state_dict(), record, half=True)
 
 
@@ -413,14 +423,15 @@ def _record(
     keypoints: Tensor,
     history: loop.History,
     device: torch.device,
-    name: str,
+    command: Sequence[str | int],
 ) -> dict[str, Any]:
+    words = ["python", "-m", "posenb", "train", "prior", *map(str, command), "--seed", str(seed)]
     return {
-        "command": shlex.join(["python", "-m", "posenb", "train", "prior", "--name", name]),
+        "command": shlex.join(words),
         "configuration": configuration,
         "seed": seed,
         "data_hash": checkpoints.state_hash(keypoints),
         "losses": history.rows[-1],
-        "device": str(device),
+        "device": runtime.device_name(device),
         "wall_seconds": round(history.seconds, 1),
     }

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -147,10 +147,10 @@ def fit(
     return history
 
 
-class Ema:
+class Ema(Generic[Module]):
     """Exponential moving average of a network's weights, in `module`; buffers are copied."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Module) -> None:
         """Start from the network's weights."""
         self.module = copy.deepcopy(network).eval().requires_grad_(False)
 

@@ -1,4 +1,4 @@
-"""The world of poses: skeletons, motion, cameras, domains, drawing and real datasets (notebook 00)."""
+"""The world: skeletons, motion, cameras, domains, drawing, real datasets (notebook 00)."""
 
 from posenb.world.poses import PoseSet
 

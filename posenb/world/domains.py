@@ -52,8 +52,8 @@ BONE_GROUPS: dict[str, tuple[int, ...]] = {
     "forearms": (13, 16),
 }
 _ARMS = (11, 12, 13, 14, 15, 16)
-_TEST_TAKE = (0.55, 0.80)  # share of a recording that is the test take
-_GAP = 0.04  # share of a recording that is dropped at either side of it
+TEST_TAKE = (0.55, 0.80)  # share of a recording that is the test take
+TAKE_GAP = 0.04  # share of a recording that is dropped at either side of it
 _GROUND = 0.08  # height of the lowest joint (an ankle has flesh below it), metres
 _SMALLEST_BOX = 1.2  # metres: a crouching person is not zoomed in upon beyond this
 
@@ -186,7 +186,7 @@ class Domain:
             if action not in known:
                 raise ValueError(f"there is no action {action!r}; there are: {sorted(known)}")
         wanted = dict(self.actions)
-        total = {label: 0.0 for label in known}
+        total = dict.fromkeys(known, 0.0)
         for label, length in zip(labels, lengths.tolist(), strict=True):
             total[label] += length
         shares = [
@@ -303,8 +303,8 @@ def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
     starts, lengths, labels, first = [], [], [], 0
     for clip in clips:
         frames = len(clip)
-        low, high = (round(share * frames) for share in _TEST_TAKE)
-        gap = max(1, round(_GAP * frames))
+        low, high = (round(share * frames) for share in TEST_TAKE)
+        gap = max(1, round(TAKE_GAP * frames))
         spans = [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
         for start, stop in spans:
             starts.append(first + start)
@@ -317,7 +317,19 @@ def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
 
 _UPRIGHT = ("walk", "turn", "run", "dance_a", "dance_b", "punch", "kick", "jump", "spin")
 _FLOOR = ("crawl", "roll", "getup_facedown", "getup_faceup", "cartwheel", "backflip")
+_STUDIO = ("walk", "dance_a", "dance_b", "punch", "jump", "spin")
+_EXERCISES = ("walk", "dance_b", "kick", "punch", "jump", "spinkick", *_FLOOR[:4])
 _FIFTEEN = tuple(a for a in (*_UPRIGHT, "spinkick", *_FLOOR) if a != "turn")
+
+# Marker-based joints: hips far apart, neck higher, shoulders closer in; and long-legged actors.
+_MARKERS = (
+    ("right_hip", "pelvis", -0.55),
+    ("left_hip", "pelvis", -0.55),
+    ("neck", "head_top", 0.15),
+    ("right_shoulder", "neck", 0.15),
+    ("left_shoulder", "neck", 0.15),
+)
+_ACTORS = (("thighs", 1.06), ("shanks", 1.05), ("head", 0.9))
 
 _DOMAINS = {
     domain.name: domain
@@ -342,7 +354,7 @@ _DOMAINS = {
             actions=tuple((a, 1.0) for a in _FIFTEEN),
             subjects=8,
             subject_spread=0.04,
-            bone_ratios=(("thighs", 1.06), ("shanks", 1.05), ("head", 0.9)),
+            bone_ratios=_ACTORS,
             azimuths=(45.0, 135.0, 225.0, 315.0),
             elevation=(12.0, 18.0),
             distance=(4.6, 5.6),
@@ -350,23 +362,17 @@ _DOMAINS = {
             area=1.2,
             crop="root",
             margin=2.6,
-            convention=(
-                ("right_hip", "pelvis", -0.55),
-                ("left_hip", "pelvis", -0.55),
-                ("neck", "head_top", 0.15),
-                ("right_shoulder", "neck", 0.15),
-                ("left_shoulder", "neck", 0.15),
-            ),
+            convention=_MARKERS,
             noise=0.002,
         ),
         Domain(
             name="lab_simple",
             stands_for="Simplified Human3.6M: the studio again, six upright actions, people "
             "cropped to their box",
-            actions=tuple((a, 1.0) for a in ("walk", "dance_a", "dance_b", "punch", "jump", "spin")),
+            actions=tuple((a, 1.0) for a in _STUDIO),
             subjects=8,
             subject_spread=0.04,
-            bone_ratios=(("thighs", 1.06), ("shanks", 1.05), ("head", 0.9)),
+            bone_ratios=_ACTORS,
             limb_mixing=0.1,
             azimuths=(45.0, 135.0, 225.0, 315.0),
             elevation=(12.0, 18.0),
@@ -374,24 +380,14 @@ _DOMAINS = {
             roll=(0.0, 0.5),
             area=0.8,
             margin=1.35,
-            convention=(
-                ("right_hip", "pelvis", -0.55),
-                ("left_hip", "pelvis", -0.55),
-                ("neck", "head_top", 0.15),
-                ("right_shoulder", "neck", 0.15),
-                ("left_shoulder", "neck", 0.15),
-            ),
+            convention=_MARKERS,
             noise=0.002,
         ),
         Domain(
             name="stage",
             stands_for="MPI-INF-3DHP: eight actors, exercises down to the floor, cameras from "
             "knee height to the ceiling",
-            actions=tuple(
-                (a, 1.0)
-                for a in ("walk", "dance_b", "kick", "punch", "jump", "spinkick", "crawl",
-                          "getup_facedown", "getup_faceup", "roll")
-            ),
+            actions=tuple((a, 1.0) for a in _EXERCISES),
             subjects=8,
             subject_spread=0.05,
             azimuths=(0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0),
@@ -430,7 +426,7 @@ _DOMAINS = {
             noise=0.008,
         ),
     )
-}  # fmt: skip
+}
 
 
 def names() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from posenb.world.skeletons import Skeleton
 
-_CHUNK = 512  # images drawn at once: the working set stays in the processor's cache
+_CHUNK = 256  # images drawn at once: the working set stays near the processor
 
 
 def draw_skeletons(
@@ -61,84 +61,101 @@ def draw_skeletons(
             f"{int(bad.sum())} keypoints are not finite, the first is joint "
             f"{skeleton.joints[joint]} of pose {pose}: mark missing joints with `visible`"
         )
-    chunks = [
-        _draw(part, seen, skeleton, size, thickness)
-        for part, seen in zip(keypoints.split(_CHUNK), visible.split(_CHUNK), strict=True)
-    ]
-    return torch.cat(chunks) if chunks else keypoints.new_zeros(0, 3, size, size)
+    count, points = len(keypoints), torch.where(visible[..., None], keypoints, 0.0) * size
+    # One row a pixel, and one more at the end that takes what falls outside its image.
+    canvas = keypoints.new_zeros(count * size * size + 1, 3)
+    for first in range(0, count, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        _paint(canvas, points[part], visible[part], first, skeleton, size, thickness * size / 2)
+    return canvas[:-1].view(count, size, size, 3).permute(0, 3, 1, 2)  # (N, 3, size, size)
 
 
-def _draw(
-    keypoints: Tensor, visible: Tensor, skeleton: Skeleton, size: int, thickness: float
-) -> Tensor:
-    parents, children = torch.tensor(skeleton.bones, device=keypoints.device).T
-    colors = keypoints.new_tensor(skeleton.colors)  # (bones, 3)
-    seen = visible[:, parents] & visible[:, children]  # (N, bones)
-    points = torch.where(visible[..., None], keypoints, 0.0) * size
-    start, end = points[:, parents], points[:, children]  # (N, bones, 2) in pixels
-    radius = thickness * size / 2
-    pixel, coverage = _bands(start, end, radius, size)  # (N, bones, steps, across) each
-    coverage = coverage * seen[..., None, None]
-    count = len(keypoints)
-    # One row a pixel, and one more at the end of each image that takes what falls outside.
-    canvas = keypoints.new_zeros(count * (size * size + 1), 3)
-    first = torch.arange(count, device=keypoints.device)[:, None] * (size * size + 1)  # (N, 1)
-    for bone in range(len(colors)):
-        rows = (first + pixel[:, bone].flatten(1)).flatten()  # (N * steps * across,)
-        share = coverage[:, bone].flatten()[:, None]
-        canvas.index_put_((rows,), canvas[rows].lerp(colors[bone], share))
-    image = canvas.view(count, size * size + 1, 3)[:, :-1]  # (N, size * size, 3)
-    return image.transpose(1, 2).unflatten(2, (size, size))  # (N, 3, size, size)
+def _paint(
+    canvas: Tensor,
+    points: Tensor,
+    visible: Tensor,
+    first: int,
+    skeleton: Skeleton,
+    size: int,
+    radius: float,
+) -> None:
+    """Paint images into the canvas (pixels, 3), one bone of all of them after the other.
+
+    Args:
+        canvas: changed in place.
+        points: (N, J, 2) in pixels.
+        visible: (N, J).
+        first: number of the first of these images in the canvas.
+        skeleton: says which joints are joined, and in which colours.
+        size: of the images.
+        radius: half a bone's width in pixels.
+    """
+    offset = (first + torch.arange(len(points), device=points.device)) * (size * size)
+    for (parent, child), color in zip(skeleton.bones, skeleton.colors, strict=True):
+        pixel, coverage = _band(points[:, parent], points[:, child], radius, size)
+        coverage = coverage * (visible[:, parent] & visible[:, child])[:, None, None]
+        inside = pixel >= 0
+        rows = torch.where(inside, pixel + offset[:, None, None], len(canvas) - 1).flatten()
+        share = coverage.flatten()[:, None]
+        canvas.index_copy_(
+            0, rows, canvas.index_select(0, rows).lerp(points.new_tensor(color), share)
+        )
 
 
-def _bands(start: Tensor, end: Tensor, radius: float, size: int) -> tuple[Tensor, Tensor]:
-    """Pixels near each bone and how far the bone covers them.
+def _band(start: Tensor, end: Tensor, radius: float, size: int) -> tuple[Tensor, Tensor]:
+    """Pixels near a bone of each image and how far the bone covers them.
+
+    Args:
+        start: one end of the bone in pixels, (N, 2).
+        end: the other, (N, 2).
+        radius: half the bone's width in pixels.
+        size: of the images.
 
     Returns:
-        Row-major pixel numbers (size * size where there is no pixel) and coverages in [0, 1],
-        both (N, bones, steps along the bone's longer axis, pixels across it).
+        Row-major numbers of pixels (-1 where there is none) and coverages in [0, 1], both
+        (N, steps along the bone's longer axis, pixels across it).
     """
     with torch.no_grad():  # which pixels to look at is a choice, not a quantity
-        along = (end - start).abs().argmax(-1)  # (N, bones): 0 if the bone runs along x
-        flip = along.bool()[..., None]
-        a = torch.where(flip, start.flip(-1), start)  # (N, bones, 2): longer axis first
-        b = torch.where(flip, end.flip(-1), end)
-        low, high = torch.minimum(a[..., 0], b[..., 0]), torch.maximum(a[..., 0], b[..., 0])
+        steep = (end - start).abs().argmax(-1).bool()[:, None]  # (N, 1): runs along y
+        a = torch.where(steep, start.flip(-1), start)  # (N, 2): longer axis first
+        b = torch.where(steep, end.flip(-1), end)
         reach = radius + 1
-        low = (low - reach).floor().clamp(-1, size)  # what lies outside needs no steps
-        high = (high + reach).ceil().clamp(-1, size)
-        steps = int((high - low).max()) + 1 if low.numel() else 1
-        run = torch.arange(steps, device=start.device, dtype=start.dtype)
-        major = low[..., None] + run  # (N, bones, steps)
-        slope = (b[..., 1] - a[..., 1]) / torch.where(
-            (b - a)[..., 0].abs() < 1e-6, 1.0, (b - a)[..., 0]
-        )
-        # The line's place across, at the pixel centre; the segment's ends bound it.
-        middle = a[..., 1:] + slope[..., None] * (major + 0.5 - a[..., :1])
-        bounds = torch.stack([a[..., 1], b[..., 1]])
-        middle = middle.clamp(bounds.amin(0)[..., None], bounds.amax(0)[..., None])
-        # A band around a line of slope up to 1 is sqrt(2) times as wide across the axis.
+        low = (torch.minimum(a, b)[:, :1] - reach).floor().clamp(-1, size)  # (N, 1)
+        high = (torch.maximum(a, b)[:, :1] + reach).ceil().clamp(-1, size)
+        steps = int((high - low).max()) + 1 if len(low) else 1
+        major = low + torch.arange(steps, device=start.device)  # (N, steps)
+        run = (b - a)[:, :1]
+        slope = (b - a)[:, 1:] / torch.where(run.abs() < 1e-6, 1.0, run)
+        # The bone's place across the axis at this step; its ends bound it.
+        middle = a[:, 1:] + slope * (major + 0.5 - a[:, :1])
+        middle = middle.clamp(torch.minimum(a, b)[:, 1:], torch.maximum(a, b)[:, 1:])
+        # A band around a line of slope up to 1 is up to sqrt(2) times as wide across the axis.
         half = math.ceil(math.sqrt(2) * (radius + 0.5))
-        across = torch.arange(-half, half + 1, device=start.device, dtype=start.dtype)
-        minor = middle.floor()[..., None] + across  # (N, bones, steps, across)
-        major = major[..., None].expand_as(minor)
-        x = torch.where(flip[..., None], minor, major)
-        y = torch.where(flip[..., None], major, minor)
-        inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
-        inside &= major <= high[..., None, None]
-        pixel = torch.where(inside, y * size + x, size * size).long()
+        across = torch.arange(-half, half + 1, device=start.device)
+        minor = middle.floor()[..., None] + across  # (N, steps, across)
+        major = major[..., None]  # (N, steps, 1)
+        inside = (
+            (minor >= 0)
+            & (minor < size)
+            & (major >= 0)
+            & (major < torch.clamp_max(high[..., None] + 1, size))
+        )
+        x = torch.where(steep[..., None], minor, major)
+        y = torch.where(steep[..., None], major, minor)
+        pixel = torch.where(inside, y.long() * size + x.long(), -1)
     distance = _segment_distance(x + 0.5, y + 0.5, start, end)
     return pixel, (radius + 0.5 - distance).clamp(0, 1) * inside
 
 
 def _segment_distance(x: Tensor, y: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Distance of points (N, bones, ...) to segments given by their ends (N, bones, 2)."""
-    bone = end - start
-    length = bone.square().sum(-1).clamp_min(1e-8)
-    origin_x, origin_y = (start[..., i, None, None] for i in (0, 1))
-    bone_x, bone_y = (bone[..., i, None, None] for i in (0, 1))
-    dx, dy = x - origin_x, y - origin_y
-    share = ((dx * bone_x + dy * bone_y) / length[..., None, None]).clamp(0, 1)
+    """Distance of points (N, h, w) to segments given by their ends, (N, 2) each."""
+    bone = end - start  # (N, 2)
+    unit = bone / bone.square().sum(-1, keepdim=True).clamp_min(1e-8)
+    (bone_x, bone_y), (unit_x, unit_y), (start_x, start_y) = (
+        v[..., None, None].unbind(1) for v in (bone, unit, start)
+    )
+    dx, dy = x - start_x, y - start_y  # (N, h, w)
+    share = (dx * unit_x + dy * unit_y).clamp(0, 1)
     dx, dy = dx - share * bone_x, dy - share * bone_y
     # The square root has no slope at 0; this keeps the gradient finite on the centre line.
     return (dx * dx + dy * dy + 1e-12).sqrt()

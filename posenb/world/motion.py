@@ -116,12 +116,13 @@ class Motion:
 
     @property
     def actions(self) -> tuple[str, ...]:
+        """Labels that occur, in alphabetical order."""
         return tuple(sorted({clip.action for clip in self.clips}))
 
 
 @cache
 def load_motion() -> Motion:
-    """The 20 recordings (1,810 frames, about 43 s) that everything in the course moves by.
+    """The 20 recordings (1,810 frames, 40 s) that everything in the course moves by.
 
     Raises:
         ValueError: if the asset is missing or altered.
@@ -189,7 +190,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
 
 
 def quaternion_to_vector(quaternion: Tensor) -> Tensor:
-    """Rotation vectors (axis times angle in [0, pi], radians), (..., 3), of quaternions (..., 4)."""
+    """Rotation vectors, axis times angle in [0, pi], (..., 3), of quaternions (..., 4)."""
     quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
     sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)  # (..., 1)
     angle = 2 * torch.atan2(sine, quaternion[..., :1])
@@ -283,7 +284,7 @@ def _source_folder() -> Path:
 
 
 def _action(name: str) -> str:
-    """Action label of a recording: `humanoid3d_spinkick` -> `spinkick`; walker files walk or turn."""
+    """Action of a recording: `humanoid3d_spinkick` -> `spinkick`; walkers walk or turn."""
     if name.startswith("walker_"):
         return "turn" if "turn" in name else "walk"
     return name.removeprefix("humanoid3d_")

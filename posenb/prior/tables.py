@@ -1,0 +1,195 @@
+"""The chapter's experiments (`python -m posenb table prior.quality`, `prior.layers`)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posenb.measure import plausibility
+from posenb.measure.distributions import (
+    frechet_distance,
+    gaussian_like,
+    median_bandwidth,
+    mmd2,
+    precision,
+    recall,
+    spread_ratio,
+)
+from posenb.measure.keypoints import joint_angles, joint_triplets
+from posenb.prior.networks import Generator, KeypointRegressor
+from posenb.prior.weights import generators, load_generator, load_regressor, sample
+from posenb.train import runtime
+from posenb.train.sweep import run_table
+from posenb.world import domains
+from posenb.world.drawing import draw_skeletons
+from posenb.world.skeletons import BODY17
+
+POSES = 50_000
+NEIGHBOURS = 10_000  # poses on either side where neighbours are searched
+
+ROWS = {
+    "floor": "another half of the held-out poses (floor)",
+    "training": "the training poses themselves",
+    "reread": "the training poses, drawn and read by beta",
+    "gaussian": "a Gaussian fitted to the training poses",
+}
+
+
+def quality(seeds: Sequence[int] = (0, 1, 2), jobs: int = 1) -> dict[str, Any]:
+    """Card `prior.quality`: how close are generated poses to held-out ones of `wild`?
+
+    Every row is compared with 50,000 held-out poses: other takes and other people than those the
+    prior was trained on. The seed moves the held-out poses and all samples, not the training of
+    the shipped generator.
+    """
+    rows = [{"poses": label} for label in ROWS.values()] + [{"poses": "the generator, wild"}]
+    return run_table(
+        "prior.quality",
+        rows,
+        seeds,
+        lambda row, seed: quality_row(row["poses"], seed),
+        jobs=jobs,
+        configuration={"poses": POSES, "neighbours": NEIGHBOURS, "domain": "wild"},
+    )
+
+
+def quality_row(row: str, seed: int, count: int = POSES) -> dict[str, float]:
+    """Distances of one row's poses to the held-out poses of `wild`.
+
+    Args:
+        row: label of the row as in the card.
+        seed: of the samples.
+        count: number of poses on either side.
+
+    Returns:
+        FD and MMD^2 (in units of the crop, squared; one kernel width for all rows), recall and
+        precision, spread ratio, and the shares of poses with an impossible bone or joint.
+
+    Raises:
+        ValueError: for an unknown row.
+    """
+    real, other, limits = _held_out(seed, count)
+    poses = _row_poses(row, seed, count, other)
+    few = min(count, NEIGHBOURS)
+    return {
+        "FD": frechet_distance(real, poses),
+        "MMD2": mmd2(real, poses, median_bandwidth(real, other)),
+        "recall": recall(real[:few], poses[:few]),
+        "precision": precision(real[:few], poses[:few]),
+        "spread": spread_ratio(poses, real),
+        "bone violations": float(limits.bone_violations(poses).float().mean()),
+        "joint violations": float(limits.joint_violations(poses).float().mean()),
+    }
+
+
+def _row_poses(row: str, seed: int, count: int, other: Tensor) -> Tensor:
+    training = functools.partial(domains.get("wild").sample, count, 1000 + seed)
+    if row == ROWS["floor"]:
+        return other
+    if row == ROWS["training"]:
+        return training().keypoints
+    if row == ROWS["reread"]:
+        return _reread(training().keypoints, load_regressor())
+    if row == ROWS["gaussian"]:
+        return gaussian_like(training().keypoints, count, runtime.generator(seed))
+    name = row.removeprefix("the generator, ")
+    if name not in generators():
+        raise ValueError(f"there is no row {row!r}")
+    return sample(load_generator(name), load_regressor(), count, seed)
+
+
+@functools.lru_cache(maxsize=1)
+def _held_out(seed: int, count: int) -> tuple[Tensor, Tensor, plausibility.Plausibility]:
+    """Two disjoint halves of the held-out poses, and what is plausible among real poses."""
+    poses = domains.get("wild").sample(2 * count, seed, "test").keypoints
+    training = domains.get("wild").sample(count, 2000 + seed).keypoints
+    triplets = joint_triplets(BODY17.parents)
+    real, other = poses[:count], poses[count:]
+    return real, other, plausibility.learn(training, other, BODY17.bones, triplets)
+
+
+@torch.no_grad()
+def _reread(keypoints: Tensor, regressor: KeypointRegressor) -> Tensor:
+    """beta(alpha(y)) of poses (N, 17, 2)."""
+    parts = [regressor(draw_skeletons(part, BODY17, 64)) for part in keypoints.split(256)]
+    return torch.cat(parts)
+
+
+def layers(seeds: Sequence[int] = (0, 1, 2, 3, 4), jobs: int = 1) -> dict[str, Any]:
+    """Card `prior.layers`: what changes when one layer alone gets another latent's style?"""
+    count = load_generator("wild").layers
+    return run_table(
+        "prior.layers",
+        [{"layer": layer} for layer in range(1, count + 1)],
+        seeds,
+        lambda row, seed: layer_effect(load_generator(), load_regressor(), row["layer"], seed),
+        jobs=jobs,
+        configuration={"pairs": 1000, "generator": "wild"},
+    )
+
+
+@torch.no_grad()
+def layer_effect(
+    generator: Generator,
+    regressor: KeypointRegressor,
+    layer: int,
+    seed: int,
+    pairs: int = 1000,
+) -> dict[str, float]:
+    """Mean change of pose when one layer sees another latent, over pairs of latents.
+
+    Args:
+        generator: g.
+        regressor: beta.
+        layer: 1..L, coarsest first.
+        seed: of the pairs.
+        pairs: number of pairs.
+
+    Returns:
+        Change of the trunk's direction in the image (pivot orientation, degrees), of the angles
+        between neighbouring bones (joint rotation, degrees), of each bone's share in the sum of
+        bone lengths (bone ratio, percent of that share's mean), and the joints' mean way in
+        percent of the image.
+    """
+    random = runtime.generator(seed)
+    first, second = (generator.mapping(generator.sample_z(pairs, random)) for _ in range(2))
+    mixed = [second if number == layer else first for number in range(1, generator.layers + 1)]
+    before = torch.cat(
+        [regressor(generator.synthesis(generator.affine(w))) for w in first.split(250)]
+    )
+    images = (
+        generator.synthesis(generator.affine([w[part] for w in mixed]))
+        for part in torch.arange(pairs).split(250)
+    )
+    after = torch.cat([regressor(image) for image in images])
+    return pose_change(before, after)
+
+
+def pose_change(before: Tensor, after: Tensor) -> dict[str, float]:
+    """Mean change between poses (N, 17, 2) and (N, 17, 2); see `layer_effect`."""
+    pelvis, neck = BODY17.index("pelvis"), BODY17.index("neck")
+    turned = [torch.atan2(*(p[:, neck] - p[:, pelvis]).unbind(-1)) for p in (before, after)]
+    pivot = torch.remainder(turned[1] - turned[0] + torch.pi, 2 * torch.pi) - torch.pi
+    triplets = joint_triplets(BODY17.parents)
+    angles = [joint_angles(p, triplets) for p in (before, after)]
+    shares = [_bone_shares(p) for p in (before, after)]
+    return {
+        "pivot orientation": float(torch.rad2deg(pivot).abs().mean()),
+        "joint rotation": float(torch.rad2deg((angles[1] - angles[0]).abs()).mean()),
+        "bone ratio": 100 * float(((shares[1] - shares[0]).abs() / shares[0].mean(0)).mean()),
+        "joint shift": 100 * float((after - before).norm(dim=-1).mean()),
+    }
+
+
+def _bone_shares(keypoints: Tensor) -> Tensor:
+    """Each bone's share in the sum of bone lengths, (N, bones)."""
+    parents, children = torch.tensor(BODY17.bones).T
+    lengths = (keypoints[:, children] - keypoints[:, parents]).norm(dim=-1)
+    return lengths / lengths.sum(1, keepdim=True)
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {"quality": quality, "layers": layers}
