@@ -1,0 +1,112 @@
+"""Result cards in a notebook: read them, show them as a table, quote a number from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from posenb.show.figures import Table
+from posenb.show.figures import table as html_table
+from posenb.train.sweep import card_path
+
+Card = Mapping[str, Any]
+
+
+def load(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """A result card.
+
+    Args:
+        name: "<chapter>.<table>", for example "prior.quality".
+        folder: root of the cards; `<repository>/figures/results` by default.
+
+    Raises:
+        ValueError: if there is none, or it is no card; says which command makes it.
+    """
+    path = card_path(name, folder)
+    make = f"make it with: python -m posenb table {name}"
+    if not path.is_file():
+        raise ValueError(f"there is no result card {name} at {path}; {make}")
+    try:
+        card = json.loads(path.read_text())
+        rows = card["rows"]
+        if not all("metrics" in row for row in rows):
+            raise KeyError("metrics")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no result card ({error}); {make}") from error
+    return dict(card)
+
+
+def row(card: Card, **labels: Any) -> dict[str, Any]:
+    """The row with these labels, for example `row(card, layer=3)`.
+
+    Raises:
+        ValueError: if no row, or more than one, has them.
+    """
+    found = [r for r in card["rows"] if all(r.get(key) == value for key, value in labels.items())]
+    if len(found) != 1:
+        there = "; ".join(", ".join(map(str, _labels(r).values())) for r in card["rows"])
+        raise ValueError(f"{len(found)} rows of {card['name']} are {labels}; there are: {there}")
+    return dict(found[0])
+
+
+def value(card: Card, metric: str, **labels: Any) -> float:
+    """Mean of a metric in the row with these labels, to be quoted in the text.
+
+    Raises:
+        ValueError: if there is no such row or metric.
+    """
+    metrics = row(card, **labels)["metrics"]
+    if metric not in metrics:
+        raise ValueError(f"{card['name']} has no {metric!r}; it has: {', '.join(metrics)}")
+    return float(metrics[metric]["mean"])
+
+
+def table(
+    card: Card,
+    columns: Mapping[str, str] | Sequence[str] | None = None,
+    scale: Mapping[str, float] | None = None,
+    digits: int = 3,
+    caption: str | None = None,
+) -> Table:
+    """A card as a table: mean, and half the width of the 95 % interval behind it.
+
+    Args:
+        card: from `load` or `run_table`.
+        columns: metrics to show, or a mapping from metric to heading. None: all.
+        scale: factors on metrics, for example {"FD": 1000}; say so in the heading.
+        digits: significant digits of the means.
+        caption: None: name of the card, number of seeds, device.
+    """
+    first = card["rows"][0]
+    names = list(columns or first["metrics"])
+    headings = dict(columns) if isinstance(columns, Mapping) else {n: n for n in names}
+    factor = scale or {}
+    rows = [
+        {
+            **_labels(r),
+            **{headings[n]: _cell(r["metrics"][n], factor.get(n, 1.0), digits) for n in names},
+        }
+        for r in card["rows"]
+    ]
+    return html_table(rows, caption or provenance(card))
+
+
+def provenance(card: Card) -> str:
+    """Where a card's numbers come from, in one line."""
+    seeds = len(card["seeds"])
+    spread = f"mean ± 95 % interval of {seeds} seeds" if seeds > 1 else "one seed"
+    return f"Card {card['name']}: {spread}; {card['device']}, {card['wall_seconds']:.0f} s."
+
+
+def _labels(labelled: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in labelled.items() if key != "metrics"}
+
+
+def _cell(metric: Mapping[str, Any], factor: float, digits: int) -> str:
+    mean = f"{factor * metric['mean']:.{digits}g}"
+    if metric["low"] is None:
+        return mean
+    half = factor * (metric["high"] - metric["low"]) / 2
+    return f"{mean} ± {half:.1g}"
