@@ -158,9 +158,8 @@ def layer_effect(
     random = runtime.generator(seed)
     first, second = (generator.mapping(generator.sample_z(pairs, random)) for _ in range(2))
     mixed = [second if number == layer else first for number in range(1, generator.layers + 1)]
-    before = torch.cat(
-        [regressor(generator.synthesis(generator.affine(w))) for w in first.split(250)]
-    )
+    chunks = first.split(250)
+    before = torch.cat([regressor(generator.synthesis(generator.affine(w))) for w in chunks])
     images = (
         generator.synthesis(generator.affine([w[part] for w in mixed]))
         for part in torch.arange(pairs).split(250)

@@ -290,7 +290,8 @@ def draw_pose(
             )
         )
     if joints:
-        axes.scatter(*points.T, s=(width * 1.1) ** 2, c=INK, alpha=alpha, zorder=4, linewidths=0)
+        x, y = points.T
+        axes.scatter(x, y, s=(width * 1.1) ** 2, c=INK, alpha=alpha, zorder=4, linewidths=0)
 
 
 def plot_skeletons(
@@ -366,8 +367,8 @@ def keypoint_cloud(
     """
     for position, (name, poses) in enumerate(sets.items()):
         own, points = look(name, position), _numpy(poses)
-        some = points[:: max(1, math.ceil(len(points) / limit))].reshape(-1, 2)
-        axes.scatter(*some.T, s=14, c=own.color, marker=own.marker, alpha=0.15, linewidths=0)
+        x, y = points[:: max(1, math.ceil(len(points) / limit))].reshape(-1, 2).T
+        axes.scatter(x, y, s=14, c=own.color, marker=own.marker, alpha=0.15, linewidths=0)
         if skeleton is not None:
             mean = np.nanmean(points, 0)  # (J, 2)
             segments = [mean[list(bone)] for bone in skeleton.bones]
@@ -375,9 +376,8 @@ def keypoint_cloud(
                 axes.add_collection(
                     LineCollection(segments, colors=shade, linewidths=width, capstyle="round")
                 )
-            axes.scatter(
-                *mean.T, s=60, c=own.color, marker=own.marker, edgecolors="white", zorder=5
-            )
+            x, y = mean.T
+            axes.scatter(x, y, s=60, c=own.color, marker=own.marker, edgecolors="white", zorder=5)
         axes.scatter([], [], s=70, c=own.color, marker=own.marker, label=name)
     axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal")
     axes.set(xlabel="x, share of the crop", ylabel="y, share of the crop")
@@ -410,8 +410,8 @@ def pose_map(
     for position, (name, poses) in enumerate(sets.items()):
         own, points = look(name, position), _numpy(poses)
         flat = points[:: max(1, math.ceil(len(points) / limit))].reshape(-1, basis.shape[1])
-        spots = (flat - middle) @ directions.T  # (N, 2)
-        axes.scatter(*spots.T, s=22, c=own.color, marker=own.marker, alpha=0.35, linewidths=0)
+        x, y = directions @ (flat - middle).T  # (N,) each
+        axes.scatter(x, y, s=22, c=own.color, marker=own.marker, alpha=0.35, linewidths=0)
         axes.scatter([], [], s=70, c=own.color, marker=own.marker, label=name)
     axes.set(xlabel="first principal direction", ylabel="second principal direction")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets), borderaxespad=0.2)

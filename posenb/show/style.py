@@ -14,6 +14,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+from matplotlib.typing import RcKeyType
 
 __all__ = [
     "CATEGORIES",
@@ -75,7 +77,7 @@ CATEGORIES = (  # for things without a fixed look, in this order
     Look(PALETTE["black"], "D"),
 )
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[RcKeyType, Any] = {
     "font.size": 13.0,
     "axes.titlesize": 15.0,
     "axes.titleweight": "bold",
@@ -111,7 +113,7 @@ _SETTINGS: dict[str, Any] = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "posenb",  # without it every run writes other ids into an SVG
     "svg.fonttype": "path",
-    "axes.prop_cycle": mpl.cycler(
+    "axes.prop_cycle": cycler(
         color=[look.color for look in CATEGORIES], marker=[look.marker for look in CATEGORIES]
     ),
 }

@@ -1,4 +1,4 @@
-"""The explorer "make a gap" of notebook 00: turn the knobs of `lab`, see how far it gets from `lab`.
+"""The explorer "make a gap" of notebook 00: turn the knobs of `lab`, watch it get away from `lab`.
 
 The dialled domain keeps the name of `lab`, and with it all random draws: the same people in the
 same poses, filmed and built otherwise. At home, its distances are those of two samples of one
@@ -7,16 +7,17 @@ domain: the floor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from posenb.measure import distributions
 from posenb.show import figures, style
+from posenb.show.explorer import Slider
 from posenb.world import domains
 from posenb.world.domains import Domain
 from posenb.world.skeletons import BODY17
@@ -25,27 +26,15 @@ COUNT = 1500  # poses a set: enough for a steady FD, few enough to follow a slid
 REFERENCE_SEED, DIALLED_SEED = 0, 1
 
 
-@dataclass(frozen=True)
-class Control:
-    """One knob: its label with the unit, its range, and where `lab` has it."""
-
-    label: str
-    low: float
-    high: float
-    home: float
-    step: float
-
-
-CONTROLS: Mapping[str, Control] = {
-    "thighs": Control("thighs, times lab's", 0.7, 1.5, 1.0, 0.05),
-    "arms": Control("arms, times lab's", 0.7, 1.5, 1.0, 0.05),
-    "elevation": Control("elevation of the camera, °", -15.0, 75.0, 15.0, 5.0),
-    "focal": Control("focal length with distance, px", 550.0, 3300.0, 1100.0, 50.0),
-    "roll": Control("roll of the camera, °", -45.0, 45.0, 0.0, 5.0),
-    "lean": Control("lean of the body (sd), °", 0.0, 45.0, 3.0, 1.0),
-    "noise": Control("noise (sd), share of the crop", 0.0, 0.05, 0.002, 0.001),
+CONTROLS: Mapping[str, Slider] = {
+    "thighs": Slider("thighs, times lab's", 0.7, 1.5, 1.0, 0.05),
+    "arms": Slider("arms, times lab's", 0.7, 1.5, 1.0, 0.05),
+    "elevation": Slider("elevation of the camera, °", -15.0, 75.0, 15.0, 5.0),
+    "focal": Slider("focal length with distance, px", 550.0, 3300.0, 1100.0, 50.0),
+    "roll": Slider("roll of the camera, °", -45.0, 45.0, 0.0, 5.0),
+    "lean": Slider("lean of the body (sd), °", 0.0, 45.0, 3.0, 1.0),
+    "noise": Slider("noise (sd), % of the crop", 0.0, 5.0, 0.2, 0.1),
 }
-HOME: Mapping[str, float] = {name: control.home for name, control in CONTROLS.items()}
 
 
 @dataclass(frozen=True)
@@ -98,7 +87,7 @@ def dialled(parameters: Mapping[str, float]) -> Domain:
         distance=(zoom * lab.distance[0], zoom * lab.distance[1]),
         roll=(parameters["roll"], lab.roll[1]),
         lean=parameters["lean"],
-        noise=parameters["noise"],
+        noise=parameters["noise"] / 100,
     )
 
 
@@ -121,9 +110,9 @@ def floors() -> Mapping[str, float]:
     return _distances(domains.get("lab").sample(COUNT, DIALLED_SEED).keypoints)
 
 
-def draw(state: Gap, axes: Sequence[Axes]) -> None:
-    """Draw a state into three axes: four of the people, all poses as points, the two distances."""
-    people, cloud, bars = axes
+def draw(state: Gap, figure: Figure) -> None:
+    """Draw a state: four of the people, all poses as points, and the two distances."""
+    people, cloud, bars = figure.subplots(1, 3, width_ratios=(1.0, 1.1, 0.7))
     for number in range(4):  # two by two, each in its unit square
         place = torch.tensor([number % 2, number // 2])
         figures.draw_pose(people, state.keypoints[number] + place, BODY17, 3.5, joints=False)
@@ -132,7 +121,7 @@ def draw(state: Gap, axes: Sequence[Axes]) -> None:
     people.set_title("four of your people")
     sets = {"yours": state.keypoints, "lab": state.reference}
     figures.pose_map(cloud, sets, state.reference, limit=500)
-    cloud.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=(), yticks=())
+    cloud.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xticks=(), yticks=())
     values = list(state.distances.values())
     bars.barh(range(len(values)), values, 0.4, color=style.look("yours").color, alpha=0.75)
     for row, (name, value) in enumerate(state.distances.items()):
@@ -140,7 +129,9 @@ def draw(state: Gap, axes: Sequence[Axes]) -> None:
         bars.plot([floor, floor], [row - 0.25, row + 0.25], color=style.INK, marker="")
         bars.text(0, row - 0.28, f"{name} {value:.3f}", weight="bold", va="bottom")
         bars.text(0, row + 0.28, f"floor {floor:.3f}", va="top")
-    bars.set(xlim=(0, max(0.2, 1.1 * max(values))), ylim=(len(values) - 0.4, -0.6), yticks=())
+    far = max(0.2, 1.1 * max(values))
+    bars.set(xlim=(0, far), ylim=(len(values) - 0.4, -0.6), yticks=(), xticks=(0, far / 2, far))
+    bars.xaxis.set_major_formatter("{x:.2f}")
     bars.set(xlabel="distance to lab", title="how far")
 
 

@@ -31,7 +31,14 @@ class Exercise:
     checker: Checker
 
 
-class Outcome(Enum):
+class _Quiet:
+    """Shows nothing at the end of a cell: `check` has already spoken."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print nothing (an Enum itself may not define a name such as this one)."""
+
+
+class Outcome(_Quiet, Enum):
     """What `check` found; true if the answer was accepted."""
 
     OPEN = "open"
@@ -40,9 +47,6 @@ class Outcome(Enum):
 
     def __bool__(self) -> bool:
         return self is Outcome.RIGHT
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show nothing at the end of a cell: `check` has already spoken."""
 
 
 _EXERCISES: dict[str, Exercise] = {}

@@ -61,13 +61,23 @@ def draw_skeletons(
             f"{int(bad.sum())} keypoints are not finite, the first is joint "
             f"{skeleton.joints[joint]} of pose {pose}: mark missing joints with `visible`"
         )
-    count, points = len(keypoints), torch.where(visible[..., None], keypoints, 0.0) * size
+    points = torch.where(visible[..., None], keypoints, 0.0) * size
+    radius = thickness * size / 2
+    if keypoints.requires_grad:  # the way back copies a canvas for every bone: keep canvases small
+        parts = zip(points.split(_CHUNK // 8), visible.split(_CHUNK // 8), strict=True)
+        return torch.cat([_draw(*part, skeleton, size, radius) for part in parts])
+    return _draw(points, visible, skeleton, size, radius)
+
+
+def _draw(points: Tensor, visible: Tensor, skeleton: Skeleton, size: int, radius: float) -> Tensor:
+    """Images (N, 3, size, size) on one canvas, of points (N, J, 2) in pixels."""
+    count = len(points)
     # One row a pixel, and one more at the end that takes what falls outside its image.
-    canvas = keypoints.new_zeros(count * size * size + 1, 3)
+    canvas = points.new_zeros(count * size * size + 1, 3)
     for first in range(0, count, _CHUNK):
         part = slice(first, first + _CHUNK)
-        _paint(canvas, points[part], visible[part], first, skeleton, size, thickness * size / 2)
-    return canvas[:-1].view(count, size, size, 3).permute(0, 3, 1, 2)  # (N, 3, size, size)
+        _paint(canvas, points[part], visible[part], first, skeleton, size, radius)
+    return canvas[:-1].view(count, size, size, 3).permute(0, 3, 1, 2)
 
 
 def _paint(

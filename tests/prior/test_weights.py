@@ -1,0 +1,110 @@
+"""The shipped networks: they load, they are as good as stated, and bad files are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from posenb import assets, prior
+from posenb.measure.distributions import frechet_distance, spread_ratio
+from posenb.prior.losses import perceptual_loss
+from posenb.prior.training import corrupt
+from posenb.train import checkpoints
+from posenb.world import domains
+from posenb.world.drawing import draw_skeletons
+from posenb.world.skeletons import BODY17
+
+
+@pytest.fixture(scope="module")
+def regressor() -> prior.KeypointRegressor:
+    return prior.load_regressor()
+
+
+def test_the_generators_of_the_sources_are_there() -> None:
+    assert prior.generators() == ("wild", "stage", "synthetic", "union")
+
+
+@pytest.mark.parametrize("name", ["wild", "stage", "synthetic", "union"])
+def test_provenance_says_how_to_make_them_again(name: str) -> None:
+    record = checkpoints.load_provenance(f"prior_{name}")
+    assert record["command"].startswith(f"python -m posenb train prior --domain {name} ")
+    assert record["configuration"]["images"] > 0 and record["wall_seconds"] > 60
+    assert len(record["data_hash"]) == 64
+
+
+@pytest.mark.parametrize("name", ["wild", "stage", "synthetic"])
+def test_generated_poses_are_those_of_the_domain(
+    name: str, regressor: prior.KeypointRegressor
+) -> None:
+    """Closer to their own domain than to any other source, and not collapsed."""
+    poses = prior.sample(prior.load_generator(name), regressor, 1000, seed=0)
+    real = {n: domains.get(n).sample(1000, 0).keypoints for n in ("wild", "stage", "synthetic")}
+    distance = {n: frechet_distance(poses, keypoints) for n, keypoints in real.items()}
+    assert min(distance, key=lambda n: distance[n]) == name
+    assert spread_ratio(poses, real[name]) > 0.6
+
+
+def test_sampling_is_seeded_and_batched(regressor: prior.KeypointRegressor) -> None:
+    generator = prior.load_generator("wild")
+    first = prior.sample(generator, regressor, 20, seed=1, batch=20)
+    assert first.shape == (20, 17, 2)
+    torch.testing.assert_close(prior.sample(generator, regressor, 20, seed=1, batch=7), first)
+    assert not torch.allclose(prior.sample(generator, regressor, 20, seed=2), first)
+    narrow = prior.sample(generator, regressor, 20, seed=1, truncation=0.2)
+    assert narrow.var(0).sum() < 0.7 * first.var(0).sum()
+
+
+@pytest.mark.parametrize("name", domains.names())
+def test_beta_reads_every_domain(name: str, regressor: prior.KeypointRegressor) -> None:
+    """To a pixel of 64 on clean images, and little worse on damaged ones."""
+    keypoints = domains.get(name).sample(300, 0, "test").keypoints
+    images = draw_skeletons(keypoints, BODY17, 64)
+    with torch.no_grad():
+        clean = (regressor(images) - keypoints).norm(dim=-1).mean()
+        damaged = corrupt(images, torch.Generator().manual_seed(0))
+        rough = (regressor(damaged) - keypoints).norm(dim=-1).mean()
+    assert clean < 1 / 64 and rough < 1.5 / 64
+
+
+def test_gamma_orders_images_by_pose() -> None:
+    """A slightly moved skeleton is nearer than another person's."""
+    gamma = prior.perceptual_features()
+    keypoints = domains.get("wild").sample(100, 0, "test").keypoints
+    images = draw_skeletons(keypoints, BODY17, 64)
+    moved = draw_skeletons(keypoints + 0.01, BODY17, 64)
+    with torch.no_grad():
+        near = perceptual_loss(gamma, images, moved)
+        far = perceptual_loss(gamma, images, images.roll(1, 0))
+    assert (near < far).float().mean() > 0.9
+
+
+def test_the_discriminator_belongs_to_the_generator() -> None:
+    critic, generator = prior.load_discriminator("wild"), prior.load_generator("wild")
+    real = draw_skeletons(domains.get("wild").sample(64, 0).keypoints, BODY17, 64)
+    z = generator.sample_z(64, torch.Generator().manual_seed(0))
+    assert critic(real).mean() > critic(generator(z)).mean()
+
+
+def test_unknown_names_are_named() -> None:
+    with pytest.raises(ValueError, match=r"no generator 'coco'.*wild"):
+        prior.load_generator("coco")
+    with pytest.raises(ValueError, match="found 'alexnet'"):
+        prior.perceptual_features("alexnet")
+
+
+def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "weights/prior_regressor.safetensors"
+    data = bytearray(assets.path(name).read_bytes())
+    manifest = (assets.FOLDER / "manifest.json").read_text()
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    (tmp_path / "manifest.json").write_text(manifest)
+    (tmp_path / "weights").mkdir()
+    data[-1] ^= 1
+    (tmp_path / name).write_bytes(bytes(data))
+    with pytest.raises(ValueError, match="prior_regressor.safetensors is altered"):
+        prior.load_regressor()
+    (tmp_path / name).write_bytes(bytes(data[:100]))
+    with pytest.raises(ValueError, match="altered"):
+        prior.load_regressor()
