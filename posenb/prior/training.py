@@ -57,8 +57,8 @@ class PriorRecipe:
 
     sources: tuple[str, ...] = ("wild",)
     resolution: int = 64
-    small_images: int = 500_000
-    images: int = 250_000
+    small_images: int = 340_000
+    images: int = 80_000
     poses: int = 200_000
     batch: int = 32
     learning_rate: float = 2e-3
@@ -374,24 +374,37 @@ class FeatureTask(RegressorTask):
         )
 
 
+READER_STEPS = {"regressor": 5000, "features": 3500}
 FEATURE_OUTPUTS = 32 + 16  # 16 bone vectors and 16 actions
 
 
 def train_reader(
-    name: str, folder: Path, steps: int = 5000, seed: int = 0, device: torch.device | None = None
+    name: str,
+    folder: Path,
+    steps: int | None = None,
+    seed: int = 0,
+    device: torch.device | None = None,
 ) -> tuple[RegressorTask, loop.History]:
     """Train beta (`regressor`) or Gamma (`features`); resumes from its checkpoint.
+
+    Args:
+        name: which of the two.
+        folder: where the checkpoint is.
+        steps: default READER_STEPS.
+        seed: of weights, data and batches.
+        device: default as in `runtime.device`.
 
     Raises:
         ValueError: for another name.
     """
     device = device or runtime.device()
+    if name not in READER_STEPS:
+        raise ValueError(f"expected {' or '.join(READER_STEPS)}, found {name!r}")
+    steps = steps or READER_STEPS[name]
     if name == "regressor":
         task = RegressorTask(KeypointRegressor(seed=seed), seed, steps, device)
-    elif name == "features":
-        task = FeatureTask(PerceptualFeatures(FEATURE_OUTPUTS, seed=seed), seed, steps, device)
     else:
-        raise ValueError(f"expected 'regressor' or 'features', found {name!r}")
+        task = FeatureTask(PerceptualFeatures(FEATURE_OUTPUTS, seed=seed), seed, steps, device)
     history = loop.fit(task, steps, checkpoint=folder / f"{name}.pt", label=name)
     return task, history
 
