@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -228,7 +229,7 @@ def image_grid(
         sheet[top : top + height, left : left + width] = image.clip(0, 1)
         corners.append((top, left))
     if axes is None:
-        tall = scale * sheet.shape[0] / height + (0.4 if titles is not None else 0.0)
+        tall = scale * sheet.shape[0] / height + (0.4 if titles is not None and not titled else 0.0)
         wide = scale * sheet.shape[1] / width + (1.4 if row_labels is not None else 0.0)
         axes = new_figure(wide, tall).subplots()
     with styled():
@@ -381,7 +382,7 @@ def keypoint_cloud(
         axes.scatter([], [], s=70, c=own.color, marker=own.marker, label=name)
     axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal")
     axes.set(xlabel="x, share of the crop", ylabel="y, share of the crop")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets), borderaxespad=0.2)
+    _legend_inside(axes)
 
 
 def pose_map(
@@ -414,7 +415,7 @@ def pose_map(
         axes.scatter(x, y, s=22, c=own.color, marker=own.marker, alpha=0.35, linewidths=0)
         axes.scatter([], [], s=70, c=own.color, marker=own.marker, label=name)
     axes.set(xlabel="first principal direction", ylabel="second principal direction")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets), borderaxespad=0.2)
+    _legend_inside(axes)
 
 
 def loss_curve(
@@ -433,6 +434,7 @@ def loss_curve(
         xlabel: what a step is.
         ylabel: what is shown, with its unit.
     """
+    ends: list[tuple[str, str, tuple[float, float]]] = []
     for position, (name, (steps, values)) in enumerate(history.items()):
         own, x, y = look(name, position), np.asarray(steps, float), np.asarray(values, float)
         if smooth > 1 and len(y) > smooth:
@@ -441,10 +443,20 @@ def loss_curve(
             x = x[smooth - 1 :]
         axes.plot(x, y, color=own.color, marker=own.marker, markevery=max(1, len(y) // 6))
         if len(y):
-            axes.annotate(
-                f" {name}", (x[-1], y[-1]), color=own.color, va="center", fontweight="bold"
-            )
+            ends.append((name, own.color, (x[-1], y[-1])))
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.get_ylim()  # fits the limits to the lines, which the next lines build on
+    inches = [axes.transData.transform(end)[1] / _figure_of(axes).dpi for *_, end in ends]
+    for (name, color, end), lift in zip(ends, _apart(inches, 0.22), strict=True):
+        axes.annotate(
+            name,
+            end,
+            (7, 72 * lift),
+            textcoords="offset points",
+            color=color,
+            va="center",
+            fontweight="bold",
+        )
 
 
 def bars(
@@ -484,10 +496,11 @@ def bars(
     for name, value in (reference or {}).items():
         axes.axvline(value, color=FAINT, linestyle="--")
         axes.annotate(
-            f" {name}", (value, 1.0), xycoords=("data", "axes fraction"), color=INK, va="bottom"
+            f" {name}", (value, 1.0), xycoords=("data", "axes fraction"), color=INK, va="top"
         )
     axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
+    # explicit, as two panels may share this axis; the strip on top is for the references' names
+    axes.set_ylim(len(labels) - 0.45, -0.55 - (0.12 * len(labels) if reference else 0.0))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(xlabel)
     if len(series) > 1:
@@ -526,6 +539,19 @@ def table(
             for i in (i for i, number in numbers.items() if number == goal):
                 cells[i][at] = f"**{cells[i][at]}**"
     return Table(head, cells, caption)
+
+
+def _legend_inside(axes: Axes) -> None:
+    """A legend in the corner, on a veil: above the axes it would cover their title."""
+    axes.legend(loc="upper left", frameon=True, framealpha=0.85, edgecolor="none", fancybox=False)
+
+
+def _apart(heights: Sequence[float], least: float) -> list[float]:
+    """By how much to raise each of these heights so that no two are closer than `least`."""
+    raised = list(heights)
+    for below, above in itertools.pairwise(sorted(range(len(heights)), key=raised.__getitem__)):
+        raised[above] = max(raised[above], raised[below] + least)
+    return [new - old for new, old in zip(raised, heights, strict=True)]
 
 
 def _figure_of(axes: Axes) -> Figure:

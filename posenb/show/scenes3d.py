@@ -8,16 +8,17 @@ inside the plotly package, without a network; pages without it show the static p
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d.art3d import Line3DCollection
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["cameras_scene", "clip_player", "show3d", "static_picture"]
 
 MOST_FRAMES = 40  # stored frames a clip: a notebook keeps them all
+MARGIN = 0.25  # round the people and cameras of the static picture, metres
 STILLS = 5  # frames in the static picture of a clip
 EYE = (1.25, -1.25, 0.45)  # plotly's view point: people of the clips face +x, so from their front
 SQUARE = 0.5  # side of a square of the ground grid, metres
@@ -171,14 +173,14 @@ def cameras_scene(
         path = [*rim, rim[0], gap, *(p for corner in rim for p in (eye, corner, gap))]
         traces.append(_line(np.array(path), color, 4))
         traces.append(_line(rim[:2], color, 12))
+        name_at = np.array([*(rim.mean(0) + eye)[:2] / 2, max(eye[2], rim[:, 2].max())])
         traces.append(
             go.Scatter3d(
-                **_places(eye[None]),
-                mode="markers+text",
-                marker={"size": 5, "color": color},
+                **_places(name_at[None]),
+                mode="text",
                 text=[label],
                 textposition="top center",
-                textfont={"size": 15, "color": color},
+                textfont={"size": 15, "color": INK},
                 hoverinfo="skip",
                 showlegend=False,
             )
@@ -225,24 +227,24 @@ def static_picture(scene: go.Figure) -> Figure:
             (f"{scene.frames[i].name} s", [_moved(fixed[0], scene.frames[i].data[0]), *fixed[1:]])
             for i in chosen
         ]
-    box = [scene.layout.scene[f"{axis}axis"].range for axis in "xyz"]
-    figure = new_figure(2.6 * len(stills) if len(stills) > 1 else 7.0, 3.6 if stills[1:] else 5.5)
+    painted = [[_project(trace) for trace in traces] for _, traces in stills]  # (P, 3) each
+    # the ground, always trace 1, may leave the picture: it only says where the floor is
+    inside = np.concatenate([p for panel in painted for i, p in enumerate(panel) if i != 1])
+    low, high = np.nanmin(inside, 0) - MARGIN, np.nanmax(inside, 0) + MARGIN
+    wide, tall = (high - low)[:2]
+    height = min(4.2, 11.0 / len(stills) * tall / wide)
+    figure = new_figure(height * wide / tall * len(stills), height + 0.8)
     with styled():
+        for axes, (label, traces), panel in zip(
+            figure.subplots(1, len(stills), squeeze=False).flat, stills, painted, strict=True
+        ):
+            for order, (trace, points) in enumerate(zip(traces, panel, strict=True)):
+                _paint(axes, trace, points, 1 if order == 1 else 3)
+            axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+            axes.set_axis_off()
+            axes.set_title(label, loc="center", fontweight="normal")
         if scene.layout.title.text:
             figure.suptitle(scene.layout.title.text, x=0.01, ha="left")
-        for i, (label, traces) in enumerate(stills):
-            axes: Any = figure.add_subplot(1, len(stills), i + 1, projection="3d")
-            for trace in traces:
-                _paint(axes, trace)
-            axes.set(xlim=box[0], ylim=box[1], zlim=box[2])
-            axes.set_box_aspect([high - low for low, high in box], zoom=1.25)
-            flat = math.hypot(EYE[0], EYE[1])
-            axes.view_init(
-                elev=math.degrees(math.atan2(EYE[2], flat)),
-                azim=math.degrees(math.atan2(EYE[1], EYE[0])),
-            )
-            axes.set_axis_off()
-            axes.set_title(label, loc="center", y=0.98, fontweight="normal")
     return figure
 
 
@@ -327,22 +329,52 @@ def _moved(trace: go.Scatter3d, place: go.Scatter3d) -> go.Scatter3d:
     return go.Scatter3d(trace).update(x=place.x, y=place.y, z=place.z)
 
 
-def _paint(axes: Any, trace: go.Scatter3d) -> None:
-    """One plotly trace into matplotlib's 3D axes."""
-    points = np.stack([trace.x, trace.y, trace.z], -1)  # (P, 3)
+def _project(trace: go.Scatter3d) -> Array:
+    """A trace's points seen from `EYE` without perspective: right, up, towards the eye, (P, 3)."""
+    towards = np.array(EYE) / np.linalg.norm(EYE)
+    right = np.cross((0, 0, 1), towards)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(towards, right), towards])
+    return (np.stack([trace.x, trace.y, trace.z], -1) @ axes.T).astype(np.float32)
+
+
+def _paint(axes: Axes, trace: go.Scatter3d, points: Array, order: int) -> None:
+    """One plotly trace into flat axes, its projected pieces from far to near."""
     if "lines" in trace.mode:
-        segments = np.stack([points[:-1], points[1:]], 1)  # (P - 1, 2, 3)
-        whole = np.isfinite(segments).all((1, 2))
+        pieces = np.stack([points[:-1], points[1:]], 1)  # (P - 1, 2, 3)
+        whole = np.isfinite(pieces).all((1, 2))
         colors = trace.line.color
-        if not isinstance(colors, str):
-            colors = np.asarray(colors)[:-1][whole]
-        axes.add_collection3d(
-            Line3DCollection(
-                segments[whole], colors=colors, linewidths=trace.line.width / 2, capstyle="round"
+        colors = np.array([colors] * len(points) if isinstance(colors, str) else colors)
+        sequence = pieces[whole][:, :, 2].mean(1).argsort()
+        axes.add_collection(
+            LineCollection(
+                pieces[whole][sequence][:, :, :2],
+                colors=colors[:-1][whole][sequence],
+                linewidths=trace.line.width / 2,
+                capstyle="round",
+                zorder=order,
             )
         )
     if "markers" in trace.mode:
-        axes.scatter(*points.T, s=2 * trace.marker.size, c=trace.marker.color, depthshade=False)
+        right, up, _ = points.T
+        axes.scatter(
+            right,
+            up,
+            s=3 * trace.marker.size,
+            c=trace.marker.color,
+            linewidths=0,
+            zorder=order + 1,
+        )
     if "text" in trace.mode:
         for place, text in zip(points, trace.text, strict=True):
-            axes.text(*place, text, color=trace.textfont.color, ha="center", va="bottom")
+            axes.annotate(
+                text,
+                place[:2],
+                (0, 14),
+                textcoords="offset points",
+                color=trace.textfont.color,
+                ha="center",
+                fontweight="bold",
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+                zorder=order + 2,
+            )

@@ -23,7 +23,6 @@ __all__ = [
     "PALETTE",
     "ROLES",
     "Look",
-    "contrast",
     "look",
     "new_figure",
     "styled",
@@ -151,20 +150,3 @@ def look(name: str, position: int = 0) -> Look:
     """
     fixed = ROLES.get(name) or DOMAINS.get(name)
     return fixed or CATEGORIES[position % len(CATEGORIES)]
-
-
-def contrast(first: str, second: str = "#FFFFFF") -> float:
-    """Contrast ratio of two colours, 1 (the same) to 21 (WCAG 2.2, relative luminance).
-
-    Args:
-        first: any matplotlib colour.
-        second: any matplotlib colour.
-    """
-    dark, light = sorted(_luminance(color) for color in (first, second))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(color: str) -> float:
-    channels = mpl.colors.to_rgb(color)
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

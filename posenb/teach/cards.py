@@ -105,8 +105,12 @@ def _labels(labelled: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(metric: Mapping[str, Any], factor: float, digits: int) -> str:
-    mean = f"{factor * metric['mean']:.{digits}g}"
+    mean = _significant(factor * metric["mean"], digits)
     if metric["low"] is None:
         return mean
     half = factor * (metric["high"] - metric["low"]) / 2
-    return f"{mean} ± {half:.1g}"
+    return f"{mean} ± {_significant(half, 1)}"
+
+
+def _significant(number: float, digits: int) -> str:
+    return f"{float(f'{number:.{digits}g}'):g}"  # 110, where .2g alone writes 1.1e+02
