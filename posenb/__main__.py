@@ -44,9 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     what = train.add_mutually_exclusive_group(required=True)
     what.add_argument("--domain", choices=PRIORS, help="train the generator of this source")
     what.add_argument("--reader", choices=["regressor", "features"], help="train beta or Gamma")
-    train.add_argument("--start", help="shipped generator to start from, for example wild")
+    train.add_argument("--start", help="shipped prior to start from, for example wild")
     train.add_argument("--small-images", type=int, help="images at 32 pixels, before growing")
-    train.add_argument("--images", type=int, help="images at 64 pixels")
+    train.add_argument("--images", type=int, help="images at 64 pixels, for the new layers")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     train.add_argument("--compile", action="store_true", help="torch.compile, on CUDA")
@@ -84,9 +84,9 @@ def _train_generator(options: argparse.Namespace) -> loop.History:
         **{name: value for name, value in changes.items() if value is not None},
     )
     folder = options.folder / options.domain
-    task, history = training.train_prior(recipe, folder, compiled=options.compile)
+    _, history = training.train_prior(recipe, folder, compiled=options.compile)
     if not history.interrupted and not options.no_ship:
-        training.ship_prior(recipe, task, history, options.domain)
+        training.ship_prior(recipe, folder, runtime.device(), options.domain)
     return history
 
 

@@ -79,6 +79,10 @@ def weights_of_one_image(answer: Callable[[Tensor, Tensor], Tensor]) -> str | No
     replies = [
         (scaled, "modulated, but not demodulated: divide by the length of each output's weights."),
         (weight / length, "demodulated, but not modulated: the style still has to multiply."),
+        (
+            (weight / weight.square().sum((1, 2, 3), keepdim=True).sqrt()).expand_as(scaled),
+            "normalised, but not modulated: the style has to multiply first.",
+        ),
         (scaled / length.square(), "you divide by the squared length: take the root."),
         (
             scaled / scaled.flatten(1).norm(dim=1)[:, None, None, None, None],

@@ -92,6 +92,7 @@ def draw(state: Mixture, figure: Figure) -> None:
         place.set_title(title, loc="center")
     figures.draw_pose(axes[4], state.keypoints, BODY17, width=4)
     axes[4].set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=(), yticks=())
+    axes[4].spines[:].set_visible(True)
     axes[4].set_title("keypoints", loc="center")
     if not state.layers:
         span = "no layer sees the second latent"

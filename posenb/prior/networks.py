@@ -276,17 +276,37 @@ class Generator(nn.Module):
         """Images (batch, 3, S, S) of latent codes (batch, style)."""
         return self.synthesis(self.affine(self.mapping(z, truncation)), noise)
 
-    def grow(self, smaller: Generator) -> Generator:
-        """Take over the weights of a generator of a lower resolution; returns itself.
+    def grow(self, smaller: Generator, fresh: bool = True) -> Generator:
+        """Take over the weights of a generator of a lower resolution, and freeze them.
 
-        The new blocks start with a colour read-out of zero, so that the images are at first the
-        smaller generator's, enlarged.
+        What poses there are was learned at the lower resolution. If it went on learning while the
+        discriminator already judges fine lines, the poses would be spoiled before the lines are
+        straight; we measured that. So only the new layers are trained.
+
+        Args:
+            smaller: the generator that has learned.
+            fresh: set the new colour read-outs to zero, so that the images are at first the
+                smaller generator's, enlarged.
+
+        Returns:
+            This generator.
         """
         self.load_state_dict({**self.state_dict(), **smaller.state_dict()})
-        with torch.no_grad():
-            for color in list(self.colors)[len(smaller.colors) :]:
-                color.get_parameter("weight").zero_()
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name not in dict(smaller.named_parameters()))
+        if fresh:
+            with torch.no_grad():
+                for color in list(self.colors)[len(smaller.colors) :]:
+                    color.get_parameter("weight").zero_()
         return self
+
+    def trunk(self, resolution: int) -> Generator:
+        """The generator of a lower resolution that is inside this one, as a copy."""
+        width = self.convolutions[0].get_parameter("weight").shape[0] / CHANNELS[4]
+        smaller = Generator(resolution, self.style_size, width)
+        state = self.state_dict()
+        smaller.load_state_dict({name: state[name] for name in smaller.state_dict()})
+        return smaller
 
 
 class DiscriminatorBlock(nn.Module):

@@ -30,6 +30,7 @@ from posenb.world.skeletons import BODY17
 
 POSES = 50_000
 NEIGHBOURS = 10_000  # poses on either side where neighbours are searched
+PAIRS = 500  # pairs of latents whose layers are exchanged
 
 ROWS = {
     "floor": "another half of the held-out poses (floor)",
@@ -128,7 +129,7 @@ def layers(seeds: Sequence[int] = (0, 1, 2, 3, 4), jobs: int = 1) -> dict[str, A
         seeds,
         lambda row, seed: layer_effect(load_generator(), load_regressor(), row["layer"], seed),
         jobs=jobs,
-        configuration={"pairs": 1000, "generator": "wild"},
+        configuration={"pairs": PAIRS, "generator": "wild"},
     )
 
 
@@ -138,7 +139,7 @@ def layer_effect(
     regressor: KeypointRegressor,
     layer: int,
     seed: int,
-    pairs: int = 1000,
+    pairs: int = PAIRS,
 ) -> dict[str, float]:
     """Mean change of pose when one layer sees another latent, over pairs of latents.
 

@@ -1,7 +1,7 @@
 """How the shipped weights of this chapter are made (`python -m posenb train prior ...`).
 
-The generator is trained at 32 pixels first and then grown to 64: on a CPU an image of 32 pixels
-costs half as much, and nearly all that is to be learned about poses can be learned there.
+The generator learns poses at 32 pixels, where an image costs a CPU less, and is then grown to 64:
+the new layers learn to draw finer lines, and those that decide on the pose stay as they are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17
 
+SMALL = 32  # pixels of the first stage
 SOURCES = ("wild", "stage", "synthetic")  # the source data sets of the paper, and their stand-ins
 
 
@@ -42,7 +43,7 @@ class PriorRecipe:
         sources: domains whose training poses are drawn, in equal parts.
         resolution: of the final images.
         small_images: real images at 32 pixels, before growing; 0 starts at `resolution`.
-        images: real images at `resolution`.
+        images: real images at `resolution`, for the new layers alone if there was a first stage.
         poses: number of different training poses.
         batch: images a step, over all processes.
         learning_rate: of both networks (Adam, betas 0 and 0.99, corrected for lazy R1).
@@ -52,7 +53,7 @@ class PriorRecipe:
         half_life: of the moving average, in images.
         seed: of everything.
         width: factor on the channels of both networks.
-        start: name of shipped weights to start from, instead of from scratch.
+        start: name of a shipped prior to start both stages from, instead of from scratch.
     """
 
     sources: tuple[str, ...] = ("wild",)
@@ -96,7 +97,8 @@ class PriorTask:
         self.ema = loop.Ema(self.generator)
         loop.maybe_compile(self.generator, device, compiled)
         rate, lazy = recipe.learning_rate, recipe.r1_every / (recipe.r1_every + 1)
-        self.g_optimizer = torch.optim.Adam(self.generator.parameters(), rate, (0.0, 0.99))
+        learning = [p for p in self.generator.parameters() if p.requires_grad]
+        self.g_optimizer = torch.optim.Adam(learning, rate, (0.0, 0.99))
         self.d_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), rate * lazy, (0.0, 0.99**lazy)
         )
@@ -213,22 +215,12 @@ def train_prior(
     device = device or runtime.device()
     keypoints = training_poses(recipe).keypoints
     stages = [(recipe.resolution, recipe.images)]
-    if recipe.small_images and recipe.start is None:
-        stages.insert(0, (32, recipe.small_images))
+    if recipe.small_images:
+        stages.insert(0, (SMALL, recipe.small_images))
     before: PriorTask | None = None
     for resolution, images in stages:
-        generator = Generator(resolution, width=recipe.width, seed=recipe.seed)
-        discriminator = Discriminator(resolution, recipe.width, recipe.seed + 1)
-        if recipe.start is not None:
-            generator.load_state_dict(checkpoints.load_weights(f"prior_{recipe.start}"))
-            kept = checkpoints.load_weights(f"prior_{recipe.start}_discriminator")
-            discriminator.load_state_dict(kept)
-        elif before is not None:
-            generator.grow(before.generator)
-            discriminator.grow(before.discriminator)
-        task = PriorTask(recipe, keypoints, generator, discriminator, device, autocast, compiled)
-        if before is not None:
-            task.ema.module.grow(before.ema.module)
+        networks = _networks(recipe, resolution, before)
+        task = PriorTask(recipe, keypoints, *networks, device, autocast, compiled)
         history = loop.fit(
             task,
             images // recipe.batch,
@@ -240,6 +232,24 @@ def train_prior(
             break
         before = task
     return task, history
+
+
+def _networks(
+    recipe: PriorRecipe, resolution: int, before: PriorTask | None
+) -> tuple[Generator, Discriminator]:
+    """Both networks at the beginning of a stage: new, shipped, or grown from the stage before."""
+    generator = Generator(resolution, width=recipe.width, seed=recipe.seed)
+    discriminator = Discriminator(resolution, recipe.width, recipe.seed + 1)
+    if recipe.start is not None:
+        shipped = Generator(recipe.resolution)
+        shipped.load_state_dict(checkpoints.load_weights(f"prior_{recipe.start}"))
+        generator.load_state_dict(shipped.trunk(resolution).state_dict())
+        critic = f"prior_{recipe.start}_discriminator_{resolution}"
+        discriminator.load_state_dict(checkpoints.load_weights(critic))
+    if before is not None:
+        generator.grow(before.ema.module, fresh=recipe.start is None)
+        discriminator.grow(before.discriminator)
+    return generator, discriminator
 
 
 def _bound(
@@ -409,17 +419,30 @@ def train_reader(
     return task, history
 
 
-def ship_prior(recipe: PriorRecipe, task: PriorTask, history: loop.History, name: str) -> None:
-    """Write the averaged generator, and the discriminator that others start from, as assets."""
+def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: str) -> None:
+    """Write a finished training as assets: the averaged generator and both discriminators.
+
+    Args:
+        recipe: that of the training.
+        folder: with the checkpoints of all its stages.
+        device: that it was trained on.
+        name: of the assets.
+
+    Raises:
+        ValueError: if a checkpoint is missing.
+    """
     command: list[str | int]
     command = ["--domain", name, "--small-images", recipe.small_images, "--images", recipe.images]
     if recipe.start is not None:
         command += ["--start", recipe.start]
-    record = _record(asdict(recipe), recipe.seed, task.keypoints, history, task.device, command)
-    checkpoints.save_weights(f"prior_{name}", task.ema.module.state_dict(), record, half=True)
-    checkpoints.save_weights(
-        f"prior_{name}_discriminator", task.discriminator.state_dict(), record, half=True
-    )
+    poses = training_poses(recipe).keypoints
+    for resolution in (SMALL, recipe.resolution):
+        state = checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
+        history = loop.History(state["step"], state["seconds"], state["rows"])
+        record = _record(asdict(recipe), recipe.seed, poses, history, device, command)
+        critic = f"prior_{name}_discriminator_{resolution}"
+        checkpoints.save_weights(critic, state["task"]["discriminator"], record, half=True)
+    checkpoints.save_weights(f"prior_{name}", state["task"]["ema"], record, half=True)
 
 
 def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:

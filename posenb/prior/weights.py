@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def generators() -> tuple[str, ...]:
     """Names of the shipped generators, `wild` first."""
-    ends = "_discriminator.safetensors"
+    ends = "_discriminator_64.safetensors"
     found = {
         name.removeprefix("weights/prior_").removesuffix(ends)
         for name in assets.manifest()
@@ -47,13 +47,13 @@ def load_generator(name: str = "wild", device: torch.device | None = None) -> Ge
 
 
 def load_discriminator(name: str = "wild", device: torch.device | None = None) -> Discriminator:
-    """The discriminator that a shipped generator was trained with.
+    """The discriminator of 64 pixels that a shipped generator was trained with.
 
     Raises:
         ValueError: if there is none of that name, or its file is altered.
     """
     _check(name)
-    return _load(Discriminator(64), f"prior_{name}_discriminator", device)
+    return _load(Discriminator(64), f"prior_{name}_discriminator_64", device)
 
 
 def load_regressor(device: torch.device | None = None) -> KeypointRegressor:

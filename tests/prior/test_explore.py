@@ -22,7 +22,7 @@ def test_every_corner_of_the_controls() -> None:
         assert state.keypoints.shape == (17, 2)
         assert state.images.isfinite().all() and state.keypoints.isfinite().all()
         if not state.layers:
-            assert torch.equal(state.images[2], state.images[0]) or parameters["noise"] == "on"
+            assert state.shift < 1e-3 or parameters["noise"] == "on"
 
 
 @pytest.mark.parametrize("last", [0, 1, 9])
@@ -36,8 +36,7 @@ def test_draw_makes_five_pictures(last: int) -> None:
 def test_the_mixture_lies_between_its_latents() -> None:
     nothing = explore.compute(HOME | {"to_layer": 0})
     everything = explore.compute(HOME | {"from_layer": 1, "to_layer": 9})
-    assert nothing.shift == 0
-    assert everything.shift > 0
+    assert nothing.shift < 1e-3 < everything.shift  # a batch may round differently
     torch.testing.assert_close(nothing.images[2], nothing.images[0])
     torch.testing.assert_close(everything.images[2], everything.images[1])
 

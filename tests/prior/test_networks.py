@@ -129,6 +129,9 @@ def test_growing_keeps_the_images(generator: Generator) -> None:
     z = small.sample_z(3, random())
     enlarged = F.interpolate(small(z), scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(grown(z), enlarged, atol=1e-5, rtol=0)
+    torch.testing.assert_close(grown.trunk(32)(z), small(z))
+    learning = {name.split(".")[1] for name, p in grown.named_parameters() if p.requires_grad}
+    assert learning == {"4", "7", "8"}  # the last read-out and the layers at 64 pixels
 
 
 def test_growing_the_discriminator_keeps_its_deep_blocks() -> None:

@@ -100,6 +100,18 @@ def test_growing_goes_through_both_resolutions(tmp_path: Path) -> None:
     assert (tmp_path / "32px.pt").exists() and (tmp_path / "64px.pt").exists()
 
 
+def test_growing_leaves_the_poses_alone(tmp_path: Path) -> None:
+    """The second stage trains the new layers only: those of 32 pixels are the first stage's."""
+    task, _ = train_prior(TINY, tmp_path, device=CPU)
+    first = checkpoints.load_checkpoint(tmp_path / "32px.pt")["task"]["ema"]
+    grown = task.ema.module.state_dict()
+    for name in first:
+        if name != "w_mean":
+            assert torch.equal(first[name], grown[name])
+    assert not torch.equal(grown["convolutions.8.weight"], Generator(64, width=0.1, seed=1)
+                           .state_dict()["convolutions.8.weight"])  # fmt: skip
+
+
 def test_a_small_game_learns_where_people_are() -> None:
     """After a few hundred steps the mean image is closer to that of real skeletons."""
     task = tiny_task(resolution=16)
@@ -214,7 +226,7 @@ def test_the_command_trains_and_ships(tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(json.loads((tmp_path / "assets" / "manifest.json").read_text())) == {
         f"weights/prior_{name}{part}.{ending}"
         for name in ("wild", "union")
-        for part in ("", "_discriminator")
+        for part in ("", "_discriminator_32", "_discriminator_64")
         for ending in ("json", "safetensors")
     }
 
