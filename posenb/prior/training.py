@@ -58,8 +58,8 @@ class PriorRecipe:
 
     sources: tuple[str, ...] = ("wild",)
     resolution: int = 64
-    small_images: int = 340_000
-    images: int = 80_000
+    small_images: int = 462_304
+    images: int = 28_800
     poses: int = 200_000
     batch: int = 32
     learning_rate: float = 2e-3

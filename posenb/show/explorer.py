@@ -127,7 +127,7 @@ def explore(
     def update(_: object = None) -> None:
         parameters = {name: widget.value for name, widget in widgets.items()}
         try:
-            picture.value = png(_figure(compute(parameters), draw, size))
+            picture.value = png(_figure(compute(parameters), draw, size), stored=False)
             message.value = ""
         except Exception as error:
             text = html.escape(f"{type(error).__name__}: {error}")

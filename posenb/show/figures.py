@@ -117,14 +117,18 @@ class Table:
         )
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, stored: bool = True) -> bytes:
     """A figure as PNG bytes at 144 dots an inch, with 256 colours where that loses nothing visible.
 
     Args:
         figure: a matplotlib figure.
+        stored: spend time on a small file; a slider's next picture wants to be fast instead.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
+    quick = None if stored else {"compress_level": 1}
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", pil_kwargs=quick)
+    if not stored:
+        return buffer.getvalue()
     full = Image.open(buffer).convert("RGB")
     few = full.quantize(256, dither=Image.Dither.NONE)
     error = np.abs(np.asarray(full, np.int16) - np.asarray(few.convert("RGB"), np.int16)).mean()

@@ -77,6 +77,11 @@ def test_png_keeps_all_colors_where_256_are_too_few() -> None:
     assert Image.open(io.BytesIO(figures.png(figures.image_grid(noise)))).mode == "RGB"
 
 
+def test_png_for_a_slider_is_as_large() -> None:
+    image = Image.open(io.BytesIO(figures.png(line(), stored=False)))
+    assert image.format == "PNG" and image.size == (432, 288)
+
+
 def test_show_displays_one_img_with_alt_and_picture(shown: list[Any]) -> None:
     figures.show(line(), 'Says "a < b"\n  & more.')
     (picture,) = shown
