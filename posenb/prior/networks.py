@@ -279,9 +279,10 @@ class Generator(nn.Module):
     def grow(self, smaller: Generator, fresh: bool = True) -> Generator:
         """Take over the weights of a generator of a lower resolution, and freeze them.
 
-        What poses there are was learned at the lower resolution. If it went on learning while the
-        discriminator already judges fine lines, the poses would be spoiled before the lines are
-        straight; we measured that. So only the new layers are trained.
+        What poses there are was learned at the lower resolution, and only the new layers are
+        trained from here on. When all layers went on learning, poses as read by beta drifted:
+        their Frechet distance to held-out ones rose from .04 to .13 within 72,000 images. Part of
+        that may be beta's misreading of pictures with overshooting colours.
 
         Args:
             smaller: the generator that has learned.

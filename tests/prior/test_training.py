@@ -156,7 +156,7 @@ def test_bfloat16_stays_close_to_float32() -> None:
     exact, coarse = tiny_task(autocast=False), tiny_task(autocast=True)
     for step in (1, 2):
         one, two = exact.step(step), coarse.step(step)
-        assert float(one["D"]) == pytest.approx(float(two["D"]), rel=0.05)
+        assert one["D"].item() == pytest.approx(two["D"].item(), rel=0.05)
 
 
 def test_the_union_takes_equal_parts() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,16 @@ def start_training(checkpoint: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums depend on the number of threads, and the runs compared here must not."""
+    with runtime.threads(1):
+        yield
+
+
 def uninterrupted(steps: int) -> tuple[str, loop.History]:
     task = TinyTask()
-    with runtime.threads(1):
-        history = loop.fit(task, steps, progress=False)
+    history = loop.fit(task, steps, progress=False)
     return checkpoints.state_hash(task.state_dict()), history
 
 
