@@ -436,9 +436,11 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
     if recipe.start is not None:
         command += ["--start", recipe.start]
     poses = training_poses(recipe).keypoints
+    seconds = 0.0  # of all stages so far: a grown generator took them all
     for resolution in (SMALL, recipe.resolution):
         state = checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
-        history = loop.History(state["step"], state["seconds"], state["rows"])
+        seconds += state["seconds"]
+        history = loop.History(state["step"], seconds, state["rows"])
         record = _record(asdict(recipe), recipe.seed, poses, history, device, command)
         critic = f"prior_{name}_discriminator_{resolution}"
         checkpoints.save_weights(critic, state["task"]["discriminator"], record, half=True)

@@ -181,23 +181,14 @@ def test_damage_is_seeded_and_moderate() -> None:
 
 
 @pytest.mark.parametrize("name", ["regressor", "features"])
-def test_readers_learn_and_resume(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readers_resume(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "widened", lambda count, seed: widened(600, seed))
     task, history = training.train_reader(name, tmp_path, steps=30, device=CPU)
-    loss = history.series("loss")[1]
     again, resumed = training.train_reader(name, tmp_path, steps=30, device=CPU)
     assert resumed.step == 30 and resumed.rows == history.rows
     assert checkpoints.state_hash(again.state_dict()) == checkpoints.state_hash(task.state_dict())
-    assert loss[-1] < float(task.loss(torch.zeros_like(_output(task)), torch.arange(4))) * 2
     with pytest.raises(ValueError, match="found 'gamma'"):
         training.train_reader("gamma", tmp_path)
-
-
-def _output(task: training.RegressorTask) -> torch.Tensor:
-    with torch.no_grad():
-        return task.network.eval()(torch.zeros(4, 3, 64, 64))
 
 
 def test_beta_learns_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
