@@ -75,26 +75,35 @@ def _train(options: argparse.Namespace) -> int:
     return 130 if history.interrupted else 0
 
 
-def _train_generator(options: argparse.Namespace) -> loop.History:
+def recipe(options: argparse.Namespace) -> training.PriorRecipe:
+    """The recipe that `train prior --domain ...` asks for."""
     changes = {"small_images": options.small_images, "images": options.images}
-    recipe = training.PriorRecipe(
+    return training.PriorRecipe(
         sources=PRIORS[options.domain],
         seed=options.seed,
         start=options.start,
         **{name: value for name, value in changes.items() if value is not None},
     )
-    folder = options.folder / options.domain
-    _, history = training.train_prior(recipe, folder, compiled=options.compile)
-    if not history.interrupted and not options.no_ship:
-        training.ship_prior(recipe, folder, runtime.device(), options.domain)
+
+
+def _train_generator(options: argparse.Namespace) -> loop.History:
+    wanted, folder = recipe(options), options.folder / options.domain
+    _, history = training.train_prior(wanted, folder, compiled=options.compile)
+    if _may_ship(options, history):
+        training.ship_prior(wanted, folder, runtime.device(), options.domain)
     return history
 
 
 def _train_reader(options: argparse.Namespace) -> loop.History:
     task, history = training.train_reader(options.reader, options.folder, seed=options.seed)
-    if not history.interrupted and not options.no_ship:
+    if _may_ship(options, history):
         training.ship_reader(options.reader, task, history)
     return history
+
+
+def _may_ship(options: argparse.Namespace, history: loop.History) -> bool:
+    """Whether the weights are finished and wanted, and this is the process that writes them."""
+    return not history.interrupted and not options.no_ship and runtime.process().rank == 0
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -26,8 +26,8 @@ def path(name: str) -> Path:
         ValueError: if the asset is not in the manifest, missing, truncated or altered.
     """
     cure = (
-        f"restore it with `git checkout -- posenb/assets/{name}` "
-        "or rebuild the assets with `python -m posenb assets build`"
+        f"restore it with `git checkout -- posenb/assets/{name}`, or make it again: motion with "
+        "`python -m posenb assets build`, weights with the command in the JSON file beside them"
     )
     expected = manifest().get(name)
     if expected is None:

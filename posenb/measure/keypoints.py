@@ -175,7 +175,7 @@ def procrustes(predicted: Tensor, target: Tensor, visible: Tensor | None = None)
         visible: joints to align by, boolean, broadcastable to (..., joints); default all.
 
     Returns:
-        The aligned `predicted`, (..., joints, dims). Joints that are not visible are 0 in.
+        The aligned `predicted`, (..., joints, dims). Joints that are not visible are 0.
 
     Raises:
         ValueError: if shapes differ, a visible value is not finite, or a pose has fewer than

@@ -17,9 +17,11 @@ class Plausibility:
     Attributes:
         bones: (parent, child) joints of each bone.
         chains: (parent, joint, child): two bones that meet.
-        longest: longest length of each bone, (bones,), in the units of the keypoints.
+        longest: length that nearly all real bones stay below, (bones,), in the units of the
+            keypoints.
         trees: for each chain, the real pairs of bone vectors.
         reach: for each chain, the distance within which a real pair has a real neighbour.
+        joints: number of joints J.
     """
 
     bones: Sequence[tuple[int, int]]
@@ -27,25 +29,43 @@ class Plausibility:
     longest: Tensor
     trees: Sequence[cKDTree]
     reach: Sequence[float]
+    joints: int
 
     def bone_violations(self, keypoints: Tensor) -> Tensor:
-        """Whether some bone is longer than any real one, (N,) bool, of keypoints (N, J, 2).
+        """Whether some bone is longer than nearly all real ones, (N,) bool.
 
         Seen from a camera a bone may look as short as it likes, so only length tells.
+
+        Args:
+            keypoints: poses (N, J, 2).
+
+        Raises:
+            ValueError: if a value is not finite, or the joints are not those of the real poses.
         """
+        self._check(keypoints)
         return (_lengths(keypoints, self.bones) > self.longest).any(-1)
 
     def joint_violations(self, keypoints: Tensor) -> Tensor:
-        """Whether some joint is bent as no real one is, (N,) bool, of keypoints (N, J, 2).
+        """Whether some joint is bent as hardly a real one is, (N,) bool.
 
         A joint's two bones, as seen in the image, are a point in four dimensions. The joint is
         implausible if no real point lies as near as real points lie to each other.
+
+        Args:
+            keypoints: poses (N, J, 2).
+
+        Raises:
+            ValueError: if a value is not finite, or the joints are not those of the real poses.
         """
+        self._check(keypoints)
         found = torch.zeros(len(keypoints), dtype=torch.bool)
         for chain, tree, reach in zip(self.chains, self.trees, self.reach, strict=True):
             distance, _ = tree.query(_pair(keypoints, chain).numpy(force=True), workers=-1)
             found |= torch.from_numpy(distance) > reach
         return found.to(keypoints.device)
+
+    def _check(self, keypoints: Tensor) -> None:
+        _check(keypoints, self.joints)
 
 
 def learn(
@@ -65,20 +85,32 @@ def learn(
         share: of the held-out poses that counts as plausible, for each bone and each chain alone.
 
     Raises:
-        ValueError: if there are no poses, or the joints of the two sets differ.
+        ValueError: if there are no poses, a value is not finite, or the joints of the two sets
+            differ.
     """
     if not len(reference) or not len(held_out) or reference.shape[1:] != held_out.shape[1:]:
         raise ValueError(
             "expected two sets of real poses with equal joints, found "
             f"{tuple(reference.shape)} and {tuple(held_out.shape)}"
         )
+    for poses in (reference, held_out):
+        _check(poses, reference.shape[1])
     lengths = torch.cat([_lengths(reference, bones), _lengths(held_out, bones)])
     trees = [cKDTree(_pair(reference, chain).numpy(force=True)) for chain in chains]
     reach = []
     for chain, tree in zip(chains, trees, strict=True):
         distance, _ = tree.query(_pair(held_out, chain).numpy(force=True), workers=-1)
         reach.append(float(torch.quantile(torch.from_numpy(distance), share)))
-    return Plausibility(bones, chains, torch.quantile(lengths, share, dim=0), trees, reach)
+    longest = torch.quantile(lengths, share, dim=0)
+    return Plausibility(bones, chains, longest, trees, reach, reference.shape[1])
+
+
+def _check(keypoints: Tensor, joints: int) -> None:
+    if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
+        raise ValueError(f"expected poses (N, {joints}, 2), found {tuple(keypoints.shape)}")
+    bad = (~keypoints.isfinite()).flatten(1).any(1).nonzero()
+    if len(bad):
+        raise ValueError(f"pose {int(bad[0])} has a joint that is not finite")
 
 
 def _lengths(keypoints: Tensor, bones: Sequence[tuple[int, int]]) -> Tensor:

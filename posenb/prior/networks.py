@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,7 @@ from posenb.world.skeletons import BODY17, Skeleton
 # Keeps the variance of a standard normal about 1 through a leaky ReLU. It scales weights and biases
 # rather than the activation's output: the same function, with one pass fewer over the pixels.
 GAIN = math.sqrt(2)
+GROUP = 4  # images whose variety the discriminator is told
 CHANNELS = {4: 128, 8: 128, 16: 64, 32: 32, 64: 16, 128: 8}
 
 
@@ -187,7 +189,7 @@ class Generator(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         counts = channels(resolution, width)
-        self.resolution, self.style_size = resolution, style_size
+        self.resolution, self.style_size, self.width = resolution, style_size, width
         self.f = nn.Sequential(
             *(
                 EqualLinear(style_size, style_size, generator, multiplier=0.01, activate=True)
@@ -202,10 +204,10 @@ class Generator(nn.Module):
         inputs = counts[4]
         for size, outputs in counts.items():
             widths = [inputs] if size == 4 else [inputs, outputs]
-            for number, width in enumerate(widths):
-                self.affines.append(EqualLinear(style_size, width, generator, bias=1.0))
+            for number, count in enumerate(widths):
+                self.affines.append(EqualLinear(style_size, count, generator, bias=1.0))
                 up = size > 4 and number == 0
-                self.convolutions.append(StyledConv(width, outputs, generator, upsample=up))
+                self.convolutions.append(StyledConv(count, outputs, generator, upsample=up))
             self.colors.append(ToColor(outputs, style_size, generator))
             inputs = outputs
 
@@ -280,9 +282,8 @@ class Generator(nn.Module):
         """Take over the weights of a generator of a lower resolution, and freeze them.
 
         What poses there are was learned at the lower resolution, and only the new layers are
-        trained from here on. When all layers went on learning, poses as read by beta drifted:
-        their Frechet distance to held-out ones rose from .04 to .13 within 72,000 images. Part of
-        that may be beta's misreading of pictures with overshooting colours.
+        trained from here on: that costs less, and poses cannot drift while the discriminator's
+        new block learns to see. The layers that FlexPose adapts are not among the new ones.
 
         Args:
             smaller: the generator that has learned.
@@ -302,9 +303,16 @@ class Generator(nn.Module):
         return self
 
     def trunk(self, resolution: int) -> Generator:
-        """The generator of a lower resolution that is inside this one, as a copy."""
-        width = self.convolutions[0].get_parameter("weight").shape[0] / CHANNELS[4]
-        smaller = Generator(resolution, self.style_size, width)
+        """The generator of a lower resolution that is inside this one, as a copy.
+
+        Raises:
+            ValueError: if the resolution is not one of 8, 16, ... up to this generator's.
+        """
+        if resolution > self.resolution:
+            raise ValueError(
+                f"a generator of {self.resolution} pixels has no trunk of {resolution} pixels"
+            )
+        smaller = Generator(resolution, self.style_size, self.width)
         state = self.state_dict()
         smaller.load_state_dict({name: state[name] for name in smaller.state_dict()})
         return smaller
@@ -361,17 +369,21 @@ class Discriminator(nn.Module):
         return self
 
 
-def batch_deviation(x: Tensor, group: int = 4) -> Tensor:
+def batch_deviation(x: Tensor) -> Tensor:
     """Mean standard deviation over groups of images, (batch,); a collapsed generator shows here.
+
+    A group is GROUP images that follow each other, so a batch of real and then generated images
+    has no group of both kinds, whose variety would tell nothing.
 
     Raises:
         ValueError: if the batch cannot be cut into groups.
     """
-    if len(x) % group:
-        raise ValueError(f"the batch must be a multiple of {group}, found {len(x)}")
+    if len(x) % GROUP:
+        raise ValueError(f"the batch must be a multiple of {GROUP}, found {len(x)}")
     x = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 is too coarse for variances
-    groups = x.view(group, len(x) // group, *x.shape[1:])
-    return (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3)).repeat(group)
+    groups = x.view(len(x) // GROUP, GROUP, *x.shape[1:])
+    deviation = (groups.var(1, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))  # (batch / GROUP,)
+    return deviation.repeat_interleave(GROUP)
 
 
 class KeypointRegressor(nn.Module):
@@ -402,9 +414,12 @@ class KeypointRegressor(nn.Module):
         _initialise(self.heat, generator)
 
     def heat_maps(self, images: Tensor) -> Tensor:
-        """Probabilities over the pixels of a half-size map, (batch, J, S / 2, S / 2)."""
+        """Probabilities over the pixels of a half-size map, (batch, J, S / 2, S / 2).
+
+        Colours outside [0, 1], which generators make, count as 0 or 1.
+        """
         skips = []
-        x = images * 2 - 1
+        x = images.clamp(0, 1) * 2 - 1
         for block in self.down:
             x = block(x)
             skips.append(x)
@@ -430,10 +445,11 @@ class KeypointRegressor(nn.Module):
 class PerceptualFeatures(nn.Module):
     """Gamma: features in which skeleton images are compared (FlexPose, Eq. 5).
 
-    The paper takes a network pre-trained on photographs. Ours, in the manner of VGG, was trained
-    on skeleton images to tell each bone's direction and length and the recorded action, so its
-    features say where limbs are and which way they point. Each stage's output is normalised over
-    channels, as in learned perceptual metrics, so that no stage drowns the others.
+    The paper asks for a pre-trained network and does not say which; VGG trained on photographs is
+    the usual choice. Ours, built in the manner of VGG, was trained on skeleton images to tell each
+    bone's direction and length and the recorded action, so its features say where limbs are and
+    which way they point. Each stage's output is normalised over channels, as in learned
+    perceptual metrics, so that no stage drowns the others.
 
     Args:
         outputs: length of the training head's output.
@@ -468,7 +484,9 @@ class PerceptualFeatures(nn.Module):
 
 
 class VggFeatures(nn.Module):
-    """Gamma as the paper has it: VGG-16 trained on photographs, after four of its stages.
+    """The usual choice of Gamma: VGG-16 trained on photographs, after four of its stages.
+
+    Nothing is fetched: torchvision's weights must be in torch's hub folder already.
 
     Raises:
         ValueError: if torchvision or its weights are not on this machine.
@@ -486,13 +504,14 @@ class VggFeatures(nn.Module):
             raise ValueError(
                 "VGG features need torchvision: install it, or use perceptual_features('posenb')"
             ) from error
-        try:
-            self.layers = vgg16(weights=VGG16_Weights.IMAGENET1K_V1).features[: self.STAGES[-1]]
-        except OSError as error:
+        weights = VGG16_Weights.IMAGENET1K_V1
+        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        if not file.is_file():
             raise ValueError(
-                "the weights of VGG-16 are neither here nor can they be fetched: put "
-                "vgg16-397923af.pth into torch's hub folder, or use perceptual_features('posenb')"
-            ) from error
+                f"VGG-16 needs its weights in {file}: put them there, or use "
+                "perceptual_features('posenb')"
+            )
+        self.layers = vgg16(weights=weights).features[: self.STAGES[-1]]
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
 

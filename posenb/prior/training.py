@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.prior.networks import (
+    GROUP,
     Discriminator,
     Generator,
     KeypointRegressor,
@@ -29,7 +30,7 @@ from posenb.train import checkpoints, loop, runtime
 from posenb.world import domains
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, Skeleton
 
 SMALL = 32  # pixels of the first stage
 SOURCES = ("wild", "stage", "synthetic")  # the source data sets of the paper, and their stand-ins
@@ -47,10 +48,11 @@ class PriorRecipe:
         poses: number of different training poses.
         batch: images a step, over all processes.
         learning_rate: of both networks (Adam, betas 0 and 0.99, corrected for lazy R1).
+        constant: share of each stage after which the learning rate falls, in a line, to zero.
         r1: weight gamma of R1 for images in [0, 1] (in [-1, 1] it would be 0.3), applied every
             `r1_every` steps.
         mixing: share of each batch whose coarse and fine layers get different latents.
-        half_life: of the moving average, in images.
+        half_life: of the moving average, in images, but at most a twentieth of those seen.
         seed: of everything.
         width: factor on the channels of both networks.
         start: name of a shipped prior to start both stages from, instead of from scratch.
@@ -58,23 +60,47 @@ class PriorRecipe:
 
     sources: tuple[str, ...] = ("wild",)
     resolution: int = 64
-    small_images: int = 462_304
-    images: int = 28_800
+    small_images: int = 960_000
+    images: int = 48_000
     poses: int = 200_000
     batch: int = 32
     learning_rate: float = 2e-3
+    constant: float = 0.7
     r1: float = 0.075
     r1_every: int = 16
     mixing: float = 0.25
-    half_life: float = 10_000.0
+    half_life: float = 50_000.0
     seed: int = 0
     width: float = 1.0
     start: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if no stage would have a step, or if what is shipped does not fit.
+        """
+        if self.small_images < 0 or self.images < self.batch:
+            raise ValueError(
+                f"small_images must be at least 0 and images at least one batch ({self.batch}), "
+                f"found {self.small_images} and {self.images}"
+            )
+        if self.start is not None and (self.width, self.resolution) != (1.0, 64):
+            raise ValueError(
+                f"what is shipped has width 1 and 64 pixels: start={self.start!r} does not go with "
+                f"width {self.width:g} and {self.resolution} pixels"
+            )
+
+    def stages(self) -> tuple[tuple[int, int], ...]:
+        """Resolution and number of images of each stage, in order."""
+        last = (self.resolution, self.images)
+        return ((SMALL, self.small_images), last) if self.small_images else (last,)
 
 
 class PriorTask:
     """One StyleGAN game at one resolution, for `train.loop.fit`.
 
+    With `steps`, the number of steps of the whole game, the learning rate falls at its end.
     Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
     training goes on exactly as the uninterrupted one would have.
     """
@@ -88,25 +114,30 @@ class PriorTask:
         device: torch.device,
         autocast: bool = True,
         compiled: bool = False,
+        steps: int | None = None,
     ) -> None:
         self.recipe, self.device, self.autocast = recipe, device, autocast
+        self.steps = steps
         self.keypoints = keypoints.to(device)  # (poses, 17, 2)
         layout = torch.channels_last
         self.generator = generator.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.discriminator = discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.ema = loop.Ema(self.generator)
         loop.maybe_compile(self.generator, device, compiled)
-        rate, lazy = recipe.learning_rate, recipe.r1_every / (recipe.r1_every + 1)
+        rate, self._lazy = recipe.learning_rate, recipe.r1_every / (recipe.r1_every + 1)
         learning = [p for p in self.generator.parameters() if p.requires_grad]
         self.g_optimizer = torch.optim.Adam(learning, rate, (0.0, 0.99))
         self.d_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), rate * lazy, (0.0, 0.99**lazy)
+            self.discriminator.parameters(), rate * self._lazy, (0.0, 0.99**self._lazy)
         )
         self.batch = recipe.batch // runtime.process().world_size
+        if self.batch % GROUP:  # or a group of images would be part real, part generated
+            raise ValueError(f"a process's batch must be a multiple of {GROUP}, found {self.batch}")
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the average."""
         random = runtime.generator((self.recipe.seed, runtime.process().rank, step), self.device)
+        self._set_rates(step)
         scalars = self._discriminator_step(step, random)
         scalars |= self._generator_step(random)
         seen = (step + 1) * self.recipe.batch
@@ -114,13 +145,21 @@ class PriorTask:
         self.ema.step(self.generator, loop.Ema.decay(self.recipe.batch, half_life))
         return scalars
 
+    def _set_rates(self, step: int) -> None:
+        """Learning rates of this step: constant, then falling in a line to zero."""
+        left = 1.0 if self.steps is None else 1 - step / self.steps
+        rate = self.recipe.learning_rate * min(1.0, left / max(1 - self.recipe.constant, 1e-9))
+        for optimizer, factor in ((self.g_optimizer, 1.0), (self.d_optimizer, self._lazy)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
     def _discriminator_step(self, step: int, random: torch.Generator) -> dict[str, Tensor]:
         lazy = step % self.recipe.r1_every == 0
         real = self._real(random).requires_grad_(lazy)
         with torch.no_grad(), runtime.autocast(self.device, self.autocast):
             fake = self._fake(random).float()
         with runtime.autocast(self.device, self.autocast and not lazy):
-            logits = self.discriminator(torch.cat([real, fake])).float()
+            logits = self.discriminator(torch.cat([real, fake])).float()  # no group has both kinds
         real_logits, fake_logits = logits.chunk(2)
         loss = discriminator_loss(real_logits, fake_logits)
         total = loss
@@ -214,24 +253,30 @@ def train_prior(
     """
     device = device or runtime.device()
     keypoints = training_poses(recipe).keypoints
-    stages = [(recipe.resolution, recipe.images)]
-    if recipe.small_images:
-        stages.insert(0, (SMALL, recipe.small_images))
+    settings = {**asdict(recipe), "data": checkpoints.state_hash(keypoints)}
     before: PriorTask | None = None
-    for resolution, images in stages:
+    for resolution, images in recipe.stages():
         networks = _networks(recipe, resolution, before)
-        task = PriorTask(recipe, keypoints, *networks, device, autocast, compiled)
+        steps = images // recipe.batch
+        task = PriorTask(recipe, keypoints, *networks, device, autocast, compiled, steps)
         history = loop.fit(
             task,
-            images // recipe.batch,
+            steps,
             checkpoint=folder / f"{resolution}px.pt",
             label=f"{'+'.join(recipe.sources)} {resolution} px",
             callback=None if callback is None else _bound(callback, task),
+            identity=_identity(settings, resolution),
         )
         if history.interrupted:
             break
         before = task
     return task, history
+
+
+def _identity(settings: dict[str, Any], resolution: int) -> dict[str, Any]:
+    """Settings that a stage depends on: the first does not on the number of images of the last."""
+    later = {"images"} if resolution == SMALL and settings["small_images"] else set()
+    return {name: value for name, value in settings.items() if name not in later}
 
 
 def _networks(
@@ -287,31 +332,78 @@ def widened(count: int, seed: int) -> PoseSet:
     return dataclasses.replace(poses, keypoints=keypoints.clamp(0.01, 0.99), camera=None)
 
 
+def curved(keypoints: Tensor, amount: Tensor, random: torch.Generator) -> tuple[Tensor, Skeleton]:
+    """Poses whose bones bend in the middle, as limbs of generated images do.
+
+    Args:
+        keypoints: (batch, 17, 2).
+        amount: (batch,), standard deviation of each bone's sag as a share of its length.
+        random: draws the sags.
+
+    Returns:
+        Keypoints (batch, 33, 2) with the middle of every bone among them, and their skeleton: the
+        bones of BODY17 in two halves each, painted in the same order.
+    """
+    parents, children = torch.tensor(BODY17.bones, device=keypoints.device).T
+    bones = keypoints[:, children] - keypoints[:, parents]  # (batch, 16, 2)
+    across = torch.stack([-bones[..., 1], bones[..., 0]], dim=-1)
+    draw = torch.randn(bones.shape, generator=random, device=keypoints.device)
+    sag = (amount[:, None] * draw[..., 0])[..., None] * across
+    middles = (keypoints[:, parents] + keypoints[:, children]) / 2 + sag
+    middles = middles + (0.5 * amount[:, None] * draw[..., 1])[..., None] * bones
+    halves = torch.stack([middles, keypoints[:, 1:]], dim=2).flatten(1, 2)  # bones end in 1, 2, ...
+    return torch.cat([keypoints[:, :1], halves], dim=1), HALVED
+
+
+def _halved(skeleton: Skeleton) -> Skeleton:
+    """A skeleton whose first joint is the root, with one more joint before every other one."""
+    joints, parents = [skeleton.joints[0]], [-1]
+    for joint, parent in zip(skeleton.joints[1:], skeleton.parents[1:], strict=True):
+        parents += [2 * parent, len(joints)]
+        joints += [f"middle of {joint}", joint]
+    colors = tuple(color for color in skeleton.colors for _ in range(2))
+    return Skeleton(f"{skeleton.name} halved", tuple(joints), tuple(parents), (), colors)
+
+
+HALVED = _halved(BODY17)
+
+
 def corrupt(images: Tensor, random: torch.Generator) -> Tensor:
-    """Damage skeleton images as a generator would: blur, noise, faded and missing patches.
+    """Damage skeleton images as a generator would.
+
+    Blur, colours that drift and overshoot, faded and missing patches, coloured haze, noise.
 
     Args:
         images: (batch, 3, S, S) in [0, 1].
         random: draws the damage.
     """
     count, _, size, _ = images.shape
-    draw = torch.rand(5, count, 1, 1, 1, generator=random, device=images.device)
-    blurred = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
-    images = images.lerp(blurred, draw[0])
-    field = torch.rand(count, 1, 8, 8, generator=random, device=images.device)
-    fade = F.interpolate(field, size=(size, size), mode="bilinear")
-    images = images * (1 - draw[1] * fade)
+    draw = torch.rand(8, count, 1, 1, 1, generator=random, device=images.device)
+
+    def field(channels: int, cells: int) -> Tensor:
+        """Smooth standard normal noise, (batch, channels, S, S)."""
+        coarse = torch.randn(count, channels, cells, cells, generator=random, device=images.device)
+        return F.interpolate(coarse, size=(size, size), mode="bilinear")
+
+    for block, share in ((2, draw[0]), (4, 0.5 * draw[1].square())):
+        blurred = F.interpolate(F.avg_pool2d(images, block), scale_factor=block, mode="bilinear")
+        images = images.lerp(blurred, share)
+    drift = (0.2 * draw[2] * field(9, 4)).unflatten(1, (3, 3))  # each pixel's mix of its colours
+    images = images + torch.einsum("ncdhw,ndhw->nchw", drift, images)
+    fade = torch.rand(count, 1, 8, 8, generator=random, device=images.device)
+    images = images * (1 - 0.8 * draw[3] * F.interpolate(fade, size=(size, size), mode="bilinear"))
     spots = torch.rand(count, 1, 8, 8, generator=random, device=images.device) < 0.04
-    hidden = F.interpolate(spots.float(), size=(size, size), mode="nearest") * (draw[2] < 0.5)
+    hidden = F.interpolate(spots.float(), size=(size, size), mode="bilinear") * (draw[4] < 0.5)
     images = images * (1 - hidden)
-    noise = torch.randn(images.shape, generator=random, device=images.device)
-    return images * (0.7 + 0.4 * draw[3]) + 0.08 * draw[4] * noise
+    haze = 0.08 * draw[5] * field(3, 8)
+    noise = 0.04 * draw[6] * torch.randn(images.shape, generator=random, device=images.device)
+    return (images + haze) * (0.65 + 0.8 * draw[7]) + noise
 
 
 class RegressorTask:
     """Trains beta to read keypoints from damaged skeleton images of any thickness.
 
-    Half of the damage is undone at random, so that clean images stay easy.
+    A third of the images stay clean, so that those stay easy; most limbs of the others bend.
     """
 
     def __init__(
@@ -333,9 +425,11 @@ class RegressorTask:
             len(self.keypoints), (self.batch,), generator=random, device=self.device
         )
         thickness = 0.035 + 0.03 * float(torch.rand((), generator=random, device=self.device))
-        images = draw_skeletons(self.keypoints[chosen], BODY17, 64, thickness)
-        damaged = torch.rand(self.batch, generator=random, device=self.device) < 0.7
-        images = torch.where(damaged[:, None, None, None], corrupt(images, random), images)
+        damaged, bent = torch.rand(2, self.batch, generator=random, device=self.device)
+        rough = (damaged < 0.65)[:, None, None, None]
+        amount = rough[:, 0, 0, 0] * (bent - 0.3).clamp(min=0) / 5  # of the bone, up to 0.14
+        images = draw_skeletons(*curved(self.keypoints[chosen], amount, random), 64, thickness)
+        images = torch.where(rough, corrupt(images, random), images)
         self.network.train()
         with runtime.autocast(self.device, True):
             output = self.network(images.contiguous(memory_format=torch.channels_last))
@@ -384,7 +478,7 @@ class FeatureTask(RegressorTask):
         )
 
 
-READER_STEPS = {"regressor": 5000, "features": 3500}
+READER_STEPS = {"regressor": 7000, "features": 3500}
 FEATURE_OUTPUTS = 32 + 16  # 16 bone vectors and 16 actions
 
 
@@ -400,13 +494,15 @@ def train_reader(
     Args:
         name: which of the two.
         folder: where the checkpoint is.
-        steps: default READER_STEPS.
+        steps: default READER_STEPS; a resumed training must have the same.
         seed: of weights, data and batches.
         device: default as in `runtime.device`.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for another name, or if several processes are at work: readers need one.
     """
+    if runtime.process().world_size > 1:
+        raise ValueError("readers are trained by one process: start them without torchrun")
     device = device or runtime.device()
     if name not in READER_STEPS:
         raise ValueError(f"expected {' or '.join(READER_STEPS)}, found {name!r}")
@@ -415,7 +511,9 @@ def train_reader(
         task = RegressorTask(KeypointRegressor(seed=seed), seed, steps, device)
     else:
         task = FeatureTask(PerceptualFeatures(FEATURE_OUTPUTS, seed=seed), seed, steps, device)
-    history = loop.fit(task, steps, checkpoint=folder / f"{name}.pt", label=name)
+    identity = {"steps": steps, "seed": seed, "data": checkpoints.state_hash(task.keypoints)}
+    path = folder / f"{name}.pt"
+    history = loop.fit(task, steps, checkpoint=path, label=name, identity=identity)
     return task, history
 
 
@@ -436,9 +534,12 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
     if recipe.start is not None:
         command += ["--start", recipe.start]
     poses = training_poses(recipe).keypoints
+    states = {
+        resolution: checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
+        for resolution, _ in recipe.stages()
+    }
     seconds = 0.0  # of all stages so far: a grown generator took them all
-    for resolution in (SMALL, recipe.resolution):
-        state = checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
+    for resolution, state in states.items():
         seconds += state["seconds"]
         history = loop.History(state["step"], seconds, state["rows"])
         record = _record(asdict(recipe), recipe.seed, poses, history, device, command)

@@ -104,7 +104,12 @@ def sample(
 
     Returns:
         Keypoints (N, J, 2) in [0, 1], on the device of the generator.
+
+    Raises:
+        ValueError: for a count or batch below 1.
     """
+    if min(count, batch) < 1:
+        raise ValueError(f"count and batch must be at least 1, found {count} and {batch}")
     device = next(generator.parameters()).device
     random = runtime.generator(seed, device)
     parts: list[Tensor] = []

@@ -84,6 +84,7 @@ def fit(
     label: str = "training",
     callback: Callable[[History], None] | None = None,
     history: History | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> History:
     """Train until `steps` steps are done in all.
 
@@ -101,15 +102,17 @@ def fit(
         label: name beside the bar.
         callback: called with the history after every logged row, for example to draw.
         history: an earlier history of this task to continue, where there is no checkpoint.
+        identity: settings that a checkpoint must have been made with, kept inside it.
 
     Returns:
         The history, from the first step on.
 
     Raises:
         FloatingPointError: if a quantity is NaN or infinite; the last good checkpoint stays.
-        ValueError: if the checkpoint is damaged.
+        ValueError: if the checkpoint is damaged, or of a training with other settings.
     """
-    history = _resume(task, checkpoint, history or History())
+    identity = dict(identity or {})
+    history = _resume(task, checkpoint, history or History(), identity)
     began = time.monotonic() - history.seconds
     saved = (history.step, time.monotonic())
     alone = runtime.process().world_size == 1
@@ -118,7 +121,7 @@ def fit(
         _check(history, checkpoint)
         history.seconds = time.monotonic() - began
         if checkpoint is not None and runtime.process().rank == 0:
-            checkpoints.save_checkpoint(checkpoint, _state(task, history))
+            checkpoints.save_checkpoint(checkpoint, _state(task, history, identity))
         return history.step, time.monotonic()
 
     with _StopRequest() as stop, runtime.Progress(steps, label, history.step, progress) as bar:
@@ -144,6 +147,8 @@ def fit(
         except KeyboardInterrupt:
             history.interrupted = True
     history.seconds = time.monotonic() - began
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # whoever reads the checkpoint next finds the last one
     return history
 
 
@@ -232,17 +237,26 @@ class _StopRequest:
         self.requested = True
 
 
-def _resume(task: Task, checkpoint: Path | None, history: History) -> History:
+def _resume(
+    task: Task, checkpoint: Path | None, history: History, identity: Mapping[str, Any]
+) -> History:
     history.interrupted = False
     if checkpoint is None or not checkpoint.exists():
         return history
     state = checkpoints.load_checkpoint(checkpoint)
-    expected = {"task", "step", "seconds", "rows", "pending"}
+    expected = {"task", "step", "seconds", "rows", "pending", "identity"}
     if state.keys() != expected:
         raise ValueError(
             f"{checkpoint} holds {', '.join(map(str, state))}: expected a checkpoint of "
             f"posenb.train.loop.fit with {', '.join(sorted(expected))}"
         )
+    made_with = state.pop("identity")
+    for name in dict.fromkeys([*identity, *made_with]):
+        if identity.get(name) != made_with.get(name):
+            raise ValueError(
+                f"{checkpoint} is of a training with {name} = {made_with.get(name)!r}, this one "
+                f"has {identity.get(name)!r}; delete the file to begin anew, or use another folder"
+            )
     task.load_state_dict(state.pop("task"))
     for name, value in state.items():
         setattr(history, name, value)
@@ -251,13 +265,14 @@ def _resume(task: Task, checkpoint: Path | None, history: History) -> History:
     return history
 
 
-def _state(task: Task, history: History) -> dict[str, Any]:
+def _state(task: Task, history: History, identity: dict[str, Any]) -> dict[str, Any]:
     return {
         "task": task.state_dict(),
         "step": history.step,
         "seconds": history.seconds,
         "rows": history.rows,
         "pending": history.pending,
+        "identity": identity,
     }
 
 

@@ -62,8 +62,10 @@ _SMALLEST_BOX = 1.2  # metres: a crouching person is not zoomed in upon beyond t
 class Domain:
     """A recipe for poses. Make variants with `dataclasses.replace(domain, elevation=(30, 40))`.
 
-    The random draws do not depend on the recipe's numbers, so a variant of the same name shows
-    the same people in the same poses at the same seed: a gap can be dialled one thing at a time.
+    The random draws depend on the actions, their weights and the number of subjects, and on no
+    other number of the recipe. So a variant of the same name shows the same people in the same
+    poses at the same seed: a gap can be dialled one thing at a time. The ground is not drawn and
+    hides nothing: a camera that looks up from far away may stand a little below it.
 
     Attributes:
         name: seeds the domain's random draws.
@@ -111,6 +113,21 @@ class Domain:
     margin: float = 1.25
     convention: tuple[tuple[str, str, float], ...] = ()
     noise: float = 0.003
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail late, or not at all.
+
+        Raises:
+            ValueError: for an unknown crop, or without an action that has a weight.
+        """
+        if self.crop not in ("box", "root"):
+            raise ValueError(f"domain {self.name}: crop must be box or root, found {self.crop!r}")
+        weights = [weight for _, weight in self.actions]
+        if not sum(weights) > 0 or min(weights) < 0:
+            raise ValueError(
+                f"domain {self.name}: actions need weights that are not negative and not all 0, "
+                f"found {self.actions}"
+            )
 
     def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
         """Draw poses of this domain.

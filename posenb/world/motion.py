@@ -9,6 +9,7 @@ side is at +z.
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -253,7 +254,7 @@ def build(folder: Path | None = None) -> Path:
         folder: the folder `pybullet_data/data/motions`; found in the installed package if None.
 
     Raises:
-        ValueError: if the files cannot be found or a frame has not 44 numbers.
+        ValueError: if the files cannot be found, or one is damaged; the asset stays as it was.
     """
     folder = _source_folder() if folder is None else Path(folder)
     files = [*sorted(folder.glob("humanoid3d_*.txt")), *sorted(folder.glob("walker/*.txt"))]
@@ -263,8 +264,9 @@ def build(folder: Path | None = None) -> Path:
     names = [file.stem if file.stem[0] == "h" else f"walker_{file.stem}" for file in files]
     target = assets.FOLDER / _ASSET
     target.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
     np.savez_compressed(
-        target,
+        content,
         names=np.array(names),
         actions=np.array([_action(name) for name in names]),
         fps=np.array([fps for fps, _, _ in clips]),
@@ -272,6 +274,7 @@ def build(folder: Path | None = None) -> Path:
         root=np.concatenate([root for _, root, _ in clips]).astype(np.float32),
         rotations=np.concatenate([rotation for _, _, rotation in clips]).astype(np.float32),
     )
+    assets.write_atomically(target, content.getvalue())
     assets.register(_ASSET)
     return target
 
@@ -292,9 +295,14 @@ def _action(name: str) -> str:
 
 def _read_source(file: Path) -> tuple[float, np.ndarray, np.ndarray]:
     """Frames a second, root (F, 3) and quaternions (F, 17, 4) of one source file."""
-    frames = np.array(json.loads(file.read_text())["Frames"], dtype=np.float64)  # (F, 44)
-    if frames.ndim != 2 or frames.shape[1] != 44:
-        raise ValueError(f"{file}: expected frames of 44 numbers, found shape {frames.shape}")
+    try:
+        frames = np.array(json.loads(file.read_text())["Frames"], dtype=np.float64)  # (F, 44)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: expected JSON with lists of numbers in 'Frames'") from error
+    if frames.ndim != 2 or frames.shape[1] != 44 or len(frames) < 2:
+        raise ValueError(
+            f"{file}: expected two frames or more of 44 numbers, found shape {frames.shape}"
+        )
     rotations = np.zeros((len(frames), 17, 4))
     rotations[..., 0] = 1
     for joint, column, kind in _SOURCE_COLUMNS:
@@ -303,6 +311,9 @@ def _read_source(file: Path) -> tuple[float, np.ndarray, np.ndarray]:
         else:  # a hinge about z
             rotations[:, joint, 0] = np.cos(frames[:, column] / 2)
             rotations[:, joint, 3] = np.sin(frames[:, column] / 2)
-    rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+    lengths = np.linalg.norm(rotations, axis=-1, keepdims=True)
+    if not np.isfinite(frames).all() or not lengths.all():
+        raise ValueError(f"{file}: a number is not finite, or a rotation has length 0")
+    rotations /= lengths
     # The last frame's duration is a placeholder in these files, so it does not count.
     return 1.0 / float(frames[:-1, 0].mean()), frames[:, 1:4], rotations

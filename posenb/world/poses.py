@@ -91,7 +91,7 @@ class PoseSet:
             index = torch.as_tensor(index, device=everyone.device)
             if not index.numel():
                 index = index.long()  # an empty list becomes a float tensor
-        chosen = everyone[index]  # (n,)
+        chosen = everyone[index].reshape(-1)  # (n,)
         order = chosen.tolist()
         return PoseSet(
             self.keypoints[chosen],

@@ -69,6 +69,18 @@ def test_neighbours_are_those_of_scikit_learn(
     assert (limits.joint_violations(poses) == expected).float().mean() > 0.995
 
 
+def test_bad_poses_are_named(limits: plausibility.Plausibility, real: Tensor) -> None:
+    broken = real[:5].clone()
+    broken[3, 2, 0] = torch.nan
+    for ask in (limits.bone_violations, limits.joint_violations):
+        with pytest.raises(ValueError, match="pose 3 has a joint that is not finite"):
+            ask(broken)
+        with pytest.raises(ValueError, match=r"\(N, 17, 2\), found \(5, 16, 2\)"):
+            ask(real[:5, :16])
+    with pytest.raises(ValueError, match="pose 3"):
+        plausibility.learn(real, broken, BODY17.bones, CHAINS)
+
+
 def test_bad_sets_are_named(real: Tensor) -> None:
     with pytest.raises(ValueError, match="equal joints"):
         plausibility.learn(real, real[:, :16], BODY17.bones, CHAINS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -160,12 +161,20 @@ def test_width_scales_channels() -> None:
 
 def test_batch_deviation_is_that_of_groups() -> None:
     x = torch.randn(8, 3, 4, 4, generator=random())
-    groups = [x[i::2] for i in (0, 1)]  # with two groups of four, every second image
-    expected = [g.var(0, unbiased=False).add(1e-8).sqrt().mean() for g in groups]
-    torch.testing.assert_close(batch_deviation(x), torch.stack(expected * 4))
+    expected = [g.var(0, unbiased=False).add(1e-8).sqrt().mean() for g in (x[:4], x[4:])]
+    torch.testing.assert_close(batch_deviation(x), torch.stack(expected).repeat_interleave(4))
     assert batch_deviation(torch.ones(4, 1, 2, 2)).max() < 1e-3
     with pytest.raises(ValueError, match="multiple of 4, found 6"):
         batch_deviation(torch.ones(6, 1, 2, 2))
+
+
+def test_trunk_keeps_the_width_and_names_what_it_lacks() -> None:
+    for width in (0.08, 0.34, 1.0):
+        whole = Generator(16, width=width, seed=0)
+        z = whole.sample_z(4, random())
+        assert whole.trunk(8)(z).shape == (4, 3, 8, 8)
+    with pytest.raises(ValueError, match="16 pixels has no trunk of 32"):
+        whole.trunk(32)
 
 
 def test_discriminator_sees_a_collapsed_batch() -> None:
@@ -251,7 +260,9 @@ def test_vgg_without_torchvision_says_what_to_do(monkeypatch: pytest.MonkeyPatch
         VggFeatures()
 
 
-def test_vgg_features_where_torchvision_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vgg_features_where_torchvision_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """With a stand-in of VGG-16's shape: four stages, normalised over channels."""
     layers: list[torch.nn.Module] = []
     channel = 3
@@ -264,8 +275,14 @@ def test_vgg_features_where_torchvision_is_there(monkeypatch: pytest.MonkeyPatch
     models.vgg16 = lambda weights: types.SimpleNamespace(  # type: ignore[attr-defined]
         features=torch.nn.Sequential(*layers)
     )
-    models.VGG16_Weights = types.SimpleNamespace(IMAGENET1K_V1=None)  # type: ignore[attr-defined]
+    weights = types.SimpleNamespace(url="scheme://somewhere/vgg16.pth")
+    models.VGG16_Weights = types.SimpleNamespace(IMAGENET1K_V1=weights)  # type: ignore[attr-defined]
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    with pytest.raises(ValueError, match=r"needs its weights in .*vgg16.pth"):
+        VggFeatures()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "vgg16.pth").touch()
     maps = VggFeatures().features(torch.rand(2, 3, 64, 64, generator=random()))
     assert [tuple(m.shape[2:]) for m in maps] == [(64, 64), (32, 32), (16, 16), (8, 8)]

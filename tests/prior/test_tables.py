@@ -59,11 +59,15 @@ def test_one_layer_alone_changes_something_and_none_nothing() -> None:
     generator, regressor = prior.load_generator(), prior.load_regressor()
     effects = [tables.layer_effect(generator, regressor, layer, 0, 30) for layer in (3, 9)]
     assert effects[0]["joint rotation"] > effects[1]["joint rotation"]
+    unchanged = tables.layer_effect(generator, regressor, generator.layers + 1, 0, 30)
+    assert max(unchanged.values()) == 0
 
 
 @pytest.mark.parametrize("name", ["quality", "layers"])
 def test_cards_are_there_and_whole(name: str) -> None:
     card = cards.load(f"prior.{name}")
+    measured = card["configuration"]["weights"]
+    assert measured == tables.digests(*measured)  # the weights that are shipped
     assert len(card["seeds"]) >= 3
     for row in card["rows"]:
         for metric in row["metrics"].values():

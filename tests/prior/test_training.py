@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,10 +16,11 @@ import torch
 
 from posenb import __main__ as command_line
 from posenb import assets
-from posenb.prior import training
+from posenb.prior import networks, training
 from posenb.prior.networks import Discriminator, Generator, KeypointRegressor
-from posenb.prior.training import PriorRecipe, PriorTask, corrupt, train_prior, widened
+from posenb.prior.training import PriorRecipe, PriorTask, corrupt, curved, train_prior, widened
 from posenb.train import checkpoints, loop
+from posenb.world import motion
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17
 
@@ -29,7 +31,8 @@ TINY = PriorRecipe(
 
 
 def tiny_task(resolution: int = 16, autocast: bool = False, **changes: object) -> PriorTask:
-    recipe = PriorRecipe(resolution=resolution, poses=300, batch=8, width=0.1, **changes)  # type: ignore[arg-type]
+    settings = {"resolution": resolution, "poses": 300, "batch": 8, "width": 0.1, **changes}
+    recipe = PriorRecipe(**settings)  # type: ignore[arg-type]
     keypoints = training.training_poses(recipe).keypoints
     generator = Generator(resolution, width=0.1, seed=0)
     discriminator = Discriminator(resolution, 0.1, 1)
@@ -173,6 +176,68 @@ def test_readers_see_no_target_domain() -> None:
     assert (poses.keypoints >= 0).all() and (poses.keypoints <= 1).all()
 
 
+def test_curved_limbs_keep_their_joints() -> None:
+    keypoints = widened(32, 0).keypoints
+    amount = torch.linspace(0, 0.2, len(keypoints))
+    bent, skeleton = curved(keypoints, amount, torch.Generator().manual_seed(0))
+    assert torch.equal(bent[:, ::2], keypoints)  # joint j is joint 2 j
+    assert {skeleton.parents[2 * child] for _, child in BODY17.bones} == set(range(1, 33, 2))
+    assert [skeleton.parents[2 * c - 1] for _, c in BODY17.bones] == [
+        2 * p for p, _ in BODY17.bones
+    ]
+    straight = draw_skeletons(keypoints[:1], BODY17, 64)
+    halves = draw_skeletons(bent[:1], skeleton, 64)
+    assert (straight - halves).abs().mean() < 0.003  # only the seams between halves differ
+
+
+def test_the_discriminator_is_told_the_variety_of_each_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against various real images, a generator that paints one image only must stand out."""
+    seen: list[torch.Tensor] = []
+    measure = networks.batch_deviation
+    monkeypatch.setattr(networks, "batch_deviation", lambda x: seen.append(v := measure(x)) or v)
+    task = tiny_task()
+    one = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(task, "_fake", lambda _: one.expand(8, -1, -1, -1).requires_grad_())
+    task.step(1)
+    real, fake = seen[0].detach().chunk(2)
+    assert fake.max() < 2e-4 < 100 * fake.max() < real.min()
+
+
+def test_a_recipe_that_cannot_train_is_named() -> None:
+    with pytest.raises(ValueError, match="at least one batch"):
+        PriorRecipe(images=0)
+    with pytest.raises(ValueError, match="does not go with width"):
+        PriorRecipe(start="wild", width=0.5)
+    with pytest.raises(ValueError, match="multiple of 4, found 6"):
+        tiny_task(batch=6)
+
+
+def test_another_recipe_does_not_resume(tmp_path: Path) -> None:
+    train_prior(TINY, tmp_path, device=CPU)
+    with pytest.raises(ValueError, match=r"32px.pt is of a training with seed = 1, this one has 2"):
+        train_prior(dataclasses.replace(TINY, seed=2), tmp_path, device=CPU)
+    longer = dataclasses.replace(TINY, images=TINY.images + 8)
+    with pytest.raises(ValueError, match=r"64px.pt is of a training with images = 96"):
+        train_prior(longer, tmp_path, device=CPU)
+
+
+def test_learning_rates_fall_to_zero() -> None:
+    task = tiny_task()
+    task.steps = 10
+
+    def rates(step: int) -> list[float]:
+        task.step(step)
+        return [o.param_groups[0]["lr"] for o in (task.g_optimizer, task.d_optimizer)]
+
+    full = rates(0)
+    assert rates(6) == full and full[0] == task.recipe.learning_rate > full[1]
+    assert rates(8)[0] == pytest.approx(full[0] * 2 / 3) and rates(10) == [0, 0]
+    task.steps = None
+    assert rates(1_000_000) == full
+
+
 def test_damage_is_seeded_and_moderate() -> None:
     images = draw_skeletons(widened(32, 0).keypoints, BODY17, 64)
     damaged = corrupt(images, torch.Generator().manual_seed(0))
@@ -183,10 +248,23 @@ def test_damage_is_seeded_and_moderate() -> None:
 @pytest.mark.parametrize("name", ["regressor", "features"])
 def test_readers_resume(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "widened", lambda count, seed: widened(600, seed))
-    task, history = training.train_reader(name, tmp_path, steps=30, device=CPU)
+    task, history = training.train_reader(name, tmp_path / "whole", steps=30, device=CPU)
+    step = training.RegressorTask.step
+
+    def stopped(self: training.RegressorTask, number: int) -> dict[str, torch.Tensor]:
+        if number == 15:
+            signal.raise_signal(signal.SIGTERM)  # this step still ends
+        return step(self, number)
+
+    monkeypatch.setattr(training.RegressorTask, "step", stopped)
+    _, half = training.train_reader(name, tmp_path, steps=30, device=CPU)
+    assert half.interrupted and half.step == 16
+    monkeypatch.setattr(training.RegressorTask, "step", step)
     again, resumed = training.train_reader(name, tmp_path, steps=30, device=CPU)
     assert resumed.step == 30 and resumed.rows == history.rows
     assert checkpoints.state_hash(again.state_dict()) == checkpoints.state_hash(task.state_dict())
+    with pytest.raises(ValueError, match="steps = 30, this one has 40"):
+        training.train_reader(name, tmp_path, steps=40, device=CPU)
     with pytest.raises(ValueError, match="found 'gamma'"):
         training.train_reader("gamma", tmp_path)
 
@@ -199,6 +277,7 @@ def test_beta_learns_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_trains_and_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    motion.load_motion()  # before the assets are out of reach
     monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "manifest.json").write_text("{}")
@@ -220,6 +299,12 @@ def test_the_command_trains_and_ships(tmp_path: Path, monkeypatch: pytest.Monkey
         for part in ("", "_discriminator_32", "_discriminator_64")
         for ending in ("json", "safetensors")
     }
+    manifest = (tmp_path / "assets" / "manifest.json").read_bytes()
+    (tmp_path / "wild" / "64px.pt").write_bytes(b"half a file")
+    recipe = PriorRecipe(small_images=64, images=32)
+    with pytest.raises(ValueError, match="64px"):
+        training.ship_prior(recipe, tmp_path / "wild", CPU, "wild")
+    assert (tmp_path / "assets" / "manifest.json").read_bytes() == manifest
 
 
 def test_bad_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,6 +161,11 @@ def test_bad_recipes_are_named(change: dict[str, object], message: str) -> None:
 
 
 def test_bad_calls_are_named() -> None:
+    with pytest.raises(ValueError, match="crop must be box or root, found 'Root'"):
+        dataclasses.replace(domains.get("lab"), crop="Root")  # type: ignore[arg-type]
+    for actions in ((), (("walk", 0.0),), (("walk", 1.0), ("run", -1.0))):
+        with pytest.raises(ValueError, match="domain lab: actions need weights"):
+            dataclasses.replace(domains.get("lab"), actions=actions)
     with pytest.raises(ValueError, match=r"no domain 'coco'.*wild"):
         domains.get("coco")
     with pytest.raises(ValueError, match="at least 1"):

@@ -176,8 +176,18 @@ def test_building_needs_the_source_files(tmp_path: Path) -> None:
         (tmp_path / f"humanoid3d_{number}.txt").write_text('{"Frames": [[0, 1]]}')
     for number in range(5):
         (tmp_path / "walker" / f"{number}.txt").write_text('{"Frames": [[0, 1]]}')
-    with pytest.raises(ValueError, match="44 numbers"):
-        motion.build(tmp_path)
+    still = ", ".join(["0.1"] + ["0"] * 43)
+    for frames, why in (
+        ('{"Frames": [[0, 1]]}', "44 numbers, found shape"),
+        ('{"Frames": [[0, 1], [2]]}', r"humanoid3d_0.txt: expected JSON with lists"),
+        ('{"Loop": "wrap"}', "in 'Frames'"),
+        ("not JSON", r"humanoid3d_0.txt: expected JSON"),
+        (f'{{"Frames": [[{still}]]}}', "two frames or more"),
+        (f'{{"Frames": [[{still}], [{still}]]}}', "rotation has length 0"),
+    ):
+        (tmp_path / "humanoid3d_0.txt").write_text(frames)
+        with pytest.raises(ValueError, match=why):
+            motion.build(tmp_path)
 
 
 @pytest.mark.skipif(

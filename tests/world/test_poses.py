@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,6 +55,11 @@ def test_indexing_keeps_everything_together(index: object, expected: list[int], 
     else:
         assert part.camera is None and part.joints3d is None
         assert torch.equal(part.visible, whole.visible[expected])
+
+
+@pytest.mark.parametrize("index", [torch.tensor(1), np.int64(1)])
+def test_a_position_may_be_a_scalar_of_another_library(index: Any) -> None:
+    assert poses(3)[index].subject == ("subject 1",)
 
 
 def test_iteration_gives_single_poses() -> None:

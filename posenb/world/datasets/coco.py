@@ -37,8 +37,8 @@ def load(
 
     Args:
         path: the JSON file.
-        minimum_joints: keep people with at least so many labelled joints; 17 keeps full poses only
-            (what FlexPose trains on).
+        minimum_joints: keep people with at least so many visible joints of `skeleton`; with COCO17,
+            17 keeps full poses only (what FlexPose trains on).
         skeleton: joints to return; others than COCO17 go through `skeletons.convert`, and an
             interpolated joint is visible if all that it is made of is labelled.
         margin: side of the crop in larger sides of the box.

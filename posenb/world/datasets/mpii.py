@@ -75,13 +75,14 @@ def load(
     if path.suffix not in (".mat", ".json"):
         raise ValueError(f"MPII files end in .mat or .json, found {path.name!r}")
     people = list(_release(path) if path.suffix == ".mat" else _derived(path))
-    labelled = [person for person in people if any(person.labelled)]
-    log.info("%s: %d people without a labelled joint", path, len(people) - len(labelled))
+    labelled = [person for person in people if person is not None]
+    passed = len(people) - len(labelled)
+    log.info("%s: passed over %d people without a labelled joint, or of the test set", path, passed)
     return gather(path, labelled, MPII16, skeleton, minimum_joints, margin)
 
 
-def _derived(path: Path) -> Iterator[Person]:
-    """People of the JSON format."""
+def _derived(path: Path) -> Iterator[Person | None]:
+    """People of the JSON format; None for each without a labelled joint."""
     content = read_json(path, ORIGIN)
     if not isinstance(content, list):
         reason = f"expected a list of people, found {type(content).__name__}"
@@ -102,10 +103,15 @@ def _derived(path: Path) -> Iterator[Person]:
         subject = f"image {image} / record {position}"
         if any(labelled):
             yield _person(path, record, points, labelled, center, scale, "unknown", subject)
+        else:
+            yield None
 
 
-def _release(path: Path) -> Iterator[Person]:
-    """People of the official .mat file, a Matlab struct RELEASE of structs of structs."""
+def _release(path: Path) -> Iterator[Person | None]:
+    """People of the official .mat file, a Matlab struct RELEASE of structs of structs.
+
+    None for each that has no labelled joint or no place, or belongs to the test set.
+    """
     content = read_file(path, ORIGIN)
     try:
         release = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)["RELEASE"]
@@ -128,6 +134,7 @@ def _release(path: Path) -> Iterator[Person]:
             points = np.atleast_1d(getattr(_present(rect, "annopoints"), "point", []))
             scale = _present(rect, "scale")
             if training[number] != 1 or place is None or scale is None or not len(points):
+                yield None
                 continue
             record = f"image {name}, person {count}"
             joints, labelled = [[0.0, 0.0] for _ in range(16)], [False] * 16
