@@ -42,7 +42,7 @@ class Plausibility:
         Raises:
             ValueError: if a value is not finite, or the joints are not those of the real poses.
         """
-        self._check(keypoints)
+        _check(keypoints, self.joints)
         return (_lengths(keypoints, self.bones) > self.longest).any(-1)
 
     def joint_violations(self, keypoints: Tensor) -> Tensor:
@@ -57,15 +57,12 @@ class Plausibility:
         Raises:
             ValueError: if a value is not finite, or the joints are not those of the real poses.
         """
-        self._check(keypoints)
+        _check(keypoints, self.joints)
         found = torch.zeros(len(keypoints), dtype=torch.bool)
         for chain, tree, reach in zip(self.chains, self.trees, self.reach, strict=True):
             distance, _ = tree.query(_pair(keypoints, chain).numpy(force=True), workers=-1)
             found |= torch.from_numpy(distance) > reach
         return found.to(keypoints.device)
-
-    def _check(self, keypoints: Tensor) -> None:
-        _check(keypoints, self.joints)
 
 
 def learn(
