@@ -1,21 +1,27 @@
-"""Command line: `python -m posenb assets build`, `train prior`, `table prior.quality`."""
+"""Command line: `python -m posenb flexpose`, `train prior`, `table prior.quality`, and so on."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from posenb import flexpose, prior
+from posenb.flexpose import files
+from posenb.flexpose import weights as taus
+from posenb.flexpose.adapt import OBJECTIVES
 from posenb.prior import training
 from posenb.train import loop, runtime, sweep
-from posenb.world import domains, motion
+from posenb.world import domains, motion, skeletons
+from posenb.world.datasets import DatasetError
 
-CHAPTERS = ("prior",)
-PRIORS = {name: (name,) for name in domains.names()} | {"union": training.SOURCES}
+EXPERIMENTS = ("prior", "flexpose")  # chapters with tables
+PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, DatasetError) as error:
         print(f"posenb: {error}", file=sys.stderr)
         return 2
 
@@ -40,10 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     assets.set_defaults(run=_build)
 
     train = commands.add_parser("train", help="make the shipped weights; resumes if interrupted")
-    train.add_argument("chapter", choices=CHAPTERS)
+    chapters = train.add_subparsers(required=True, metavar="chapter")
+    train = chapters.add_parser("prior", help="a generator, beta or Gamma")
     what = train.add_mutually_exclusive_group(required=True)
     what.add_argument("--domain", choices=PRIORS, help="train the generator of this source")
     what.add_argument("--reader", choices=["regressor", "features"], help="train beta or Gamma")
+    train.add_argument(
+        "--skeleton", choices=["BODY17", "FACE68"], default="BODY17", help="what the reader reads"
+    )
     train.add_argument("--start", help="shipped prior to start from, for example wild")
     train.add_argument("--small-images", type=int, help="images at 32 pixels, before growing")
     train.add_argument("--images", type=int, help="images at 64 pixels, for the new layers")
@@ -53,10 +63,28 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", type=Path, default=Path("runs/prior"), help="checkpoints")
     train.add_argument("--no-ship", action="store_true", help="leave posenb/assets as it is")
     train.set_defaults(run=_train)
+    train = chapters.add_parser("flexpose", help="the matrices that the explorer shows")
+    train.add_argument("--steps", type=int, help="of each adaptation")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--folder", type=Path, default=Path("runs/flexpose"), help="checkpoints")
+    train.add_argument("--no-ship", action="store_true", help="leave posenb/assets as it is")
+    train.set_defaults(run=_train_taus)
+
+    adapt = commands.add_parser("flexpose", help="poses like a few of your own; can be resumed")
+    adapt.add_argument("--shots", type=Path, required=True, help="your poses, COCO keypoint JSON")
+    adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
+    adapt.add_argument("--count", type=int, default=1000, help="poses to generate")
+    adapt.add_argument("--source", default="wild", help="shipped prior to adapt")
+    adapt.add_argument("--objective", choices=OBJECTIVES, default="distribution")
+    adapt.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3], help="1: coarsest")
+    adapt.add_argument("--steps", type=int, help="of the adaptation")
+    adapt.add_argument("--seed", type=int, default=0)
+    adapt.set_defaults(run=_flexpose)
 
     table = commands.add_parser("table", help="run an experiment and write its result card")
     table.add_argument("name", help="chapter.table, for example prior.quality")
     table.add_argument("--seeds", type=int, nargs="+", help="default: the card's own")
+    table.add_argument("--target", help="of flexpose.table1: a domain, coco:PATH or mpii:PATH")
     table.add_argument("--jobs", type=int, default=1, help="processes at a time")
     table.set_defaults(run=_table)
     return parser
@@ -95,7 +123,12 @@ def _train_generator(options: argparse.Namespace) -> loop.History:
 
 
 def _train_reader(options: argparse.Namespace) -> loop.History:
-    task, history = training.train_reader(options.reader, options.folder, seed=options.seed)
+    task, history = training.train_reader(
+        options.reader,
+        options.folder,
+        seed=options.seed,
+        skeleton=skeletons.get(options.skeleton),
+    )
     if _may_ship(options, history):
         training.ship_reader(options.reader, task, history)
     return history
@@ -106,16 +139,70 @@ def _may_ship(options: argparse.Namespace, history: loop.History) -> bool:
     return not history.interrupted and not options.no_ship and runtime.process().rank == 0
 
 
+def _train_taus(options: argparse.Namespace) -> int:
+    recipe = _adaptation(options)
+    learned = taus.train_taus(options.folder, recipe=recipe, seed=options.seed)
+    if any(adapted.history.interrupted for adapted in learned.values()):
+        return 130
+    if not options.no_ship:
+        taus.ship_taus(learned, recipe, options.seed)
+    return 0
+
+
+def _adaptation(options: argparse.Namespace) -> flexpose.Recipe:
+    """The recipe of an adaptation that may have fewer or more steps than usual."""
+    if options.steps is None:
+        return flexpose.Recipe()
+    if options.steps < 1:
+        raise ValueError(f"--steps must be at least 1, found {options.steps}")
+    return flexpose.Recipe(steps=options.steps)
+
+
+def _flexpose(options: argparse.Namespace) -> int:
+    if options.source not in prior.generators():
+        known = ", ".join(prior.generators())
+        raise ValueError(f"there is no prior {options.source!r} of bodies; there are: {known}")
+    if options.count < 1:
+        raise ValueError(f"--count must be at least 1, found {options.count}")
+    recipe, device = _adaptation(options), runtime.device()
+    # A prior of several sources is cropped as `wild` is, the most usual of them.
+    like = domains.get(options.source if options.source in domains.names() else "wild")
+    shots = files.read_shots(options.shots, like.margin)
+    print(f"{len(shots)} poses of {options.shots} have all joints")
+    checkpoint = options.out / "adapting.pt"
+    adapted = flexpose.adapt(
+        prior.load_generator(options.source, device),
+        shots,
+        options.layers,
+        objective=options.objective,
+        seed=options.seed,
+        recipe=recipe,
+        readers=flexpose.Readers.load(options.source, device=device),
+        checkpoint=checkpoint,
+    )
+    if adapted.history.interrupted:
+        print(f"interrupted: the same command goes on from {checkpoint}")
+        return 130
+    poses = flexpose.sample(adapted, options.count, options.seed, progress=True)
+    for path in files.write_poses(poses, options.out):
+        print(f"wrote {path}")
+    print(f"{checkpoint} keeps what was learned: with another --count, nothing is learned again")
+    return 0
+
+
 def _table(options: argparse.Namespace) -> int:
     chapter, _, name = options.name.partition(".")
-    if chapter not in CHAPTERS:
-        raise ValueError(f"there is no chapter {chapter!r}; there are: {', '.join(CHAPTERS)}")
+    if chapter not in EXPERIMENTS:
+        raise ValueError(f"there is no chapter {chapter!r}; there are: {', '.join(EXPERIMENTS)}")
     tables = importlib.import_module(f"posenb.{chapter}.tables").TABLES
     if name not in tables:
         raise ValueError(f"{chapter} has no table {name!r}; it has: {', '.join(tables)}")
-    seeds = {} if options.seeds is None else {"seeds": options.seeds}
-    tables[name](jobs=options.jobs, **seeds)
-    print(f"wrote {sweep.card_path(options.name)}")
+    wanted = {"seeds": options.seeds, "target": options.target}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if "target" in given and "target" not in inspect.signature(tables[name]).parameters:
+        raise ValueError(f"{options.name} has no --target")
+    card = tables[name](jobs=options.jobs, **given)
+    print(f"wrote {sweep.card_path(card['name'])}")
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,5 +56,15 @@ def perceptual_loss(
         Distances (batch,): per stage summed over channels and averaged over places, then summed
         over the stages.
     """
-    pairs = zip(gamma.features(generated), gamma.features(target), strict=True)
+    return feature_distance(gamma.features(generated), gamma.features(target))
+
+
+def feature_distance(generated: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """The distance of `perceptual_loss` from the stages' feature maps, (batch,).
+
+    Args:
+        generated: Gamma of generated images, one (batch, C, h, w) a stage.
+        target: Gamma of the images they should be, likewise.
+    """
+    pairs = zip(generated, target, strict=True)
     return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)

@@ -11,6 +11,7 @@ import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ from posenb.prior.networks import (
     PerceptualFeatures,
 )
 from posenb.train import checkpoints, loop, runtime
-from posenb.world import domains
+from posenb.world import domains, faces
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import BODY17, Skeleton
+from posenb.world.skeletons import BODY17, FACE68, Skeleton
 
 SMALL = 32  # pixels of the first stage
 SOURCES = ("wild", "stage", "synthetic")  # the source data sets of the paper, and their stand-ins
+# What a prior can be trained on, and the skeleton of its poses.
+SKELETONS = dict.fromkeys(domains.names(), BODY17) | dict.fromkeys(faces.names(), FACE68)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class PriorRecipe:
     """How a prior is trained. The numbers of images are those that the discriminator sees.
 
     Attributes:
-        sources: domains whose training poses are drawn, in equal parts.
+        sources: domains whose training poses are drawn, in equal parts; all of one skeleton.
         resolution: of the final images.
         small_images: real images at 32 pixels, before growing; 0 starts at `resolution`.
         images: real images at `resolution`, for the new layers alone if there was a first stage.
@@ -60,7 +63,7 @@ class PriorRecipe:
 
     sources: tuple[str, ...] = ("wild",)
     resolution: int = 64
-    small_images: int = 960_000
+    small_images: int = 1_400_000
     images: int = 48_000
     poses: int = 200_000
     batch: int = 32
@@ -78,8 +81,17 @@ class PriorRecipe:
         """Check the numbers.
 
         Raises:
-            ValueError: if no stage would have a step, or if what is shipped does not fit.
+            ValueError: if no stage would have a step, a source is unknown or of another skeleton
+                than the others, or if what is shipped does not fit.
         """
+        unknown = [name for name in self.sources if name not in SKELETONS]
+        if unknown or not self.sources:
+            raise ValueError(
+                f"sources must be some of {', '.join(SKELETONS)}, found {unknown or 'none'}"
+            )
+        if len({SKELETONS[name] for name in self.sources}) > 1:
+            found = ", ".join(f"{name} of {SKELETONS[name].name}" for name in self.sources)
+            raise ValueError(f"the sources of a prior must have one skeleton, found {found}")
         if self.small_images < 0 or self.images < self.batch:
             raise ValueError(
                 f"small_images must be at least 0 and images at least one batch ({self.batch}), "
@@ -91,6 +103,11 @@ class PriorRecipe:
                 f"width {self.width:g} and {self.resolution} pixels"
             )
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton of all sources."""
+        return SKELETONS[self.sources[0]]
+
     def stages(self) -> tuple[tuple[int, int], ...]:
         """Resolution and number of images of each stage, in order."""
         last = (self.resolution, self.images)
@@ -100,7 +117,9 @@ class PriorRecipe:
 class PriorTask:
     """One StyleGAN game at one resolution, for `train.loop.fit`.
 
-    With `steps`, the number of steps of the whole game, the learning rate falls at its end.
+    With `steps`, the number of steps of the whole game, the learning rate falls at its end. The
+    poses are of the recipe's skeleton unless another is given. Weights that do not require
+    gradients stay as they are.
     Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
     training goes on exactly as the uninterrupted one would have.
     """
@@ -115,10 +134,12 @@ class PriorTask:
         autocast: bool = True,
         compiled: bool = False,
         steps: int | None = None,
+        skeleton: Skeleton | None = None,
     ) -> None:
         self.recipe, self.device, self.autocast = recipe, device, autocast
         self.steps = steps
-        self.keypoints = keypoints.to(device)  # (poses, 17, 2)
+        self.skeleton = skeleton or recipe.skeleton
+        self.keypoints = keypoints.to(device)  # (poses, J, 2)
         layout = torch.channels_last
         self.generator = generator.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.discriminator = discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -127,8 +148,9 @@ class PriorTask:
         rate, self._lazy = recipe.learning_rate, recipe.r1_every / (recipe.r1_every + 1)
         learning = [p for p in self.generator.parameters() if p.requires_grad]
         self.g_optimizer = torch.optim.Adam(learning, rate, (0.0, 0.99))
+        self._judging = [p for p in self.discriminator.parameters() if p.requires_grad]
         self.d_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), rate * self._lazy, (0.0, 0.99**self._lazy)
+            self._judging, rate * self._lazy, (0.0, 0.99**self._lazy)
         )
         self.batch = recipe.batch // runtime.process().world_size
         if self.batch % GROUP:  # or a group of images would be part real, part generated
@@ -181,14 +203,15 @@ class PriorTask:
         loss.backward()
         loop.average_gradients(self.generator)
         self.g_optimizer.step()
-        self.discriminator.requires_grad_(True)
+        for parameter in self._judging:  # not those that were frozen before
+            parameter.requires_grad_(True)
         return {"G": loss}
 
     def _real(self, random: torch.Generator) -> Tensor:
         chosen = torch.randint(
             len(self.keypoints), (self.batch,), generator=random, device=self.device
         )
-        images = draw_skeletons(self.keypoints[chosen], BODY17, self.generator.resolution)
+        images = draw_skeletons(self.keypoints[chosen], self.skeleton, self.generator.resolution)
         return images.contiguous(memory_format=torch.channels_last)
 
     def _fake(self, random: torch.Generator) -> Tensor:
@@ -222,7 +245,10 @@ class PriorTask:
 def training_poses(recipe: PriorRecipe) -> PoseSet:
     """The training poses of a recipe's sources, in equal parts."""
     share = math.ceil(recipe.poses / len(recipe.sources))
-    sets = [domains.get(name).sample(share, recipe.seed) for name in recipe.sources]
+    sets = [
+        (faces if name in faces.names() else domains).get(name).sample(share, recipe.seed)
+        for name in recipe.sources
+    ]
     total = sets[0]
     for more in sets[1:]:
         total = total + more
@@ -303,12 +329,34 @@ def _bound(
     return lambda history: callback(task, history)
 
 
-def widened(count: int, seed: int) -> PoseSet:
-    """Poses of the three sources with everything varied more than any data set would.
+def widened(count: int, seed: int, skeleton: Skeleton = BODY17) -> PoseSet:
+    """Poses with everything varied more than any data set would.
 
     The regressor must read skeletons of domains that it has never seen, so it is trained on
-    bodies, cameras and leans far beyond its sources. No target domain is used.
+    bodies, cameras and leans, or faces, expressions and turns, far beyond its sources. No target
+    domain is used.
+
+    Args:
+        count: number of poses, at least; a little more where it cannot be shared out.
+        seed: of all draws.
+        skeleton: BODY17 or FACE68.
+
+    Raises:
+        ValueError: for another skeleton.
     """
+    if skeleton not in (BODY17, FACE68):
+        raise ValueError(
+            f"readers are trained on poses of BODY17 or FACE68, there are none of {skeleton.name}"
+        )
+    poses = _widened_bodies(count, seed) if skeleton == BODY17 else _widened_faces(count, seed)
+    random = torch.Generator().manual_seed(seed)
+    scale = 0.55 + 0.6 * torch.rand(len(poses), 1, 1, generator=random)
+    shift = 0.16 * (torch.rand(len(poses), 1, 2, generator=random) - 0.5)
+    keypoints = (poses.keypoints - 0.5) * scale + 0.5 + shift
+    return dataclasses.replace(poses, keypoints=keypoints.clamp(0.01, 0.99), camera=None)
+
+
+def _widened_bodies(count: int, seed: int) -> PoseSet:
     share = math.ceil(count / len(SOURCES))
     sets = [
         dataclasses.replace(
@@ -324,48 +372,78 @@ def widened(count: int, seed: int) -> PoseSet:
         ).sample(share, seed)
         for name in SOURCES
     ]
-    poses = sets[0] + sets[1] + sets[2]
-    random = torch.Generator().manual_seed(seed)
-    scale = 0.55 + 0.6 * torch.rand(len(poses), 1, 1, generator=random)
-    shift = 0.16 * (torch.rand(len(poses), 1, 2, generator=random) - 0.5)
-    keypoints = (poses.keypoints - 0.5) * scale + 0.5 + shift
-    return dataclasses.replace(poses, keypoints=keypoints.clamp(0.01, 0.99), camera=None)
+    return sets[0] + sets[1] + sets[2]
 
 
-def curved(keypoints: Tensor, amount: Tensor, random: torch.Generator) -> tuple[Tensor, Skeleton]:
+def _widened_faces(count: int, seed: int) -> PoseSet:
+    """Half of them with the hidden side of the jaw, half with the visible outline."""
+    sets = [
+        dataclasses.replace(
+            faces.get("faces_video"),
+            expressions=tuple((name, 1.0) for name in faces.EXPRESSIONS),
+            subjects=4000,
+            subject_spread=2.0,
+            strength=1.3,
+            yaw=(0.0, 32.0),
+            pitch=(0.0, 18.0),
+            roll=(0.0, 24.0),
+            distance=(0.4, 3.0),
+            margin=1.4,
+            visible_contour=visible,
+            noise=0.006,
+        ).sample(math.ceil(count / 2), 2 * seed + visible)
+        for visible in (False, True)
+    ]
+    return sets[0] + sets[1]
+
+
+def curved(
+    keypoints: Tensor, amount: Tensor, random: torch.Generator, skeleton: Skeleton = BODY17
+) -> tuple[Tensor, Skeleton]:
     """Poses whose bones bend in the middle, as limbs of generated images do.
 
     Args:
-        keypoints: (batch, 17, 2).
+        keypoints: (batch, J, 2).
         amount: (batch,), standard deviation of each bone's sag as a share of its length.
         random: draws the sags.
+        skeleton: of the keypoints.
 
     Returns:
-        Keypoints (batch, 33, 2) with the middle of every bone among them, and their skeleton: the
-        bones of BODY17 in two halves each, painted in the same order.
+        Keypoints (batch, J + bones, 2) with the middle of every bone before the joint it leads to,
+        and their skeleton: the same bones in two halves each, painted in the same order.
     """
-    parents, children = torch.tensor(BODY17.bones, device=keypoints.device).T
-    bones = keypoints[:, children] - keypoints[:, parents]  # (batch, 16, 2)
+    parents, children = torch.tensor(skeleton.bones, device=keypoints.device).T
+    bones = keypoints[:, children] - keypoints[:, parents]  # (batch, bones, 2)
     across = torch.stack([-bones[..., 1], bones[..., 0]], dim=-1)
     draw = torch.randn(bones.shape, generator=random, device=keypoints.device)
     sag = (amount[:, None] * draw[..., 0])[..., None] * across
     middles = (keypoints[:, parents] + keypoints[:, children]) / 2 + sag
     middles = middles + (0.5 * amount[:, None] * draw[..., 1])[..., None] * bones
-    halves = torch.stack([middles, keypoints[:, 1:]], dim=2).flatten(1, 2)  # bones end in 1, 2, ...
-    return torch.cat([keypoints[:, :1], halves], dim=1), HALVED
+    halves, order = _halved(skeleton)
+    return torch.cat([keypoints, middles], dim=1)[:, list(order)], halves
 
 
-def _halved(skeleton: Skeleton) -> Skeleton:
-    """A skeleton whose first joint is the root, with one more joint before every other one."""
-    joints, parents = [skeleton.joints[0]], [-1]
-    for joint, parent in zip(skeleton.joints[1:], skeleton.parents[1:], strict=True):
-        parents += [2 * parent, len(joints)]
-        joints += [f"middle of {joint}", joint]
+@cache
+def _halved(skeleton: Skeleton) -> tuple[Skeleton, tuple[int, ...]]:
+    """A skeleton with a joint in the middle of every bone, and where its joints come from.
+
+    Returns:
+        The skeleton, and the position of each of its joints in (all joints, then all middles).
+    """
+    count = len(skeleton)
+    middle = {child: count + bone for bone, (_, child) in enumerate(skeleton.bones)}
+    order = [i for joint in range(count) for i in (middle.get(joint), joint) if i is not None]
+    place = {origin: position for position, origin in enumerate(order)}
+    joints, parents = [], []
+    for origin in order:
+        child = origin if origin < count else skeleton.bones[origin - count][1]
+        parent = middle.get(child, -1) if origin < count else skeleton.parents[child]
+        joints.append(("" if origin < count else "middle of ") + skeleton.joints[child])
+        parents.append(place.get(parent, -1))
     colors = tuple(color for color in skeleton.colors for _ in range(2))
-    return Skeleton(f"{skeleton.name} halved", tuple(joints), tuple(parents), (), colors)
-
-
-HALVED = _halved(BODY17)
+    name = f"{skeleton.name} halved"
+    halves = Skeleton(name, tuple(joints), tuple(parents), (), colors, skeleton.thickness)
+    return halves, tuple(order)
 
 
 def corrupt(images: Tensor, random: torch.Generator) -> Tensor:
@@ -407,12 +485,18 @@ class RegressorTask:
     """
 
     def __init__(
-        self, network: nn.Module, seed: int, steps: int, device: torch.device, batch: int = 64
+        self,
+        network: nn.Module,
+        poses: PoseSet,
+        seed: int,
+        steps: int,
+        device: torch.device,
+        batch: int = 64,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seed, self.device, self.batch = seed, device, batch
-        self.poses = widened(120_000, seed)
-        self.keypoints = self.poses.keypoints.to(device)
+        self.skeleton = poses.skeleton
+        self.keypoints = poses.keypoints.to(device)  # (poses, J, 2)
         self.optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-4)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, 3e-3, total_steps=steps, pct_start=0.1
@@ -425,10 +509,12 @@ class RegressorTask:
             len(self.keypoints), (self.batch,), generator=random, device=self.device
         )
         thickness = 0.035 + 0.03 * float(torch.rand((), generator=random, device=self.device))
+        thickness *= self.skeleton.thickness / BODY17.thickness
         damaged, bent = torch.rand(2, self.batch, generator=random, device=self.device)
         rough = (damaged < 0.65)[:, None, None, None]
         amount = rough[:, 0, 0, 0] * (bent - 0.3).clamp(min=0) / 5  # of the bone, up to 0.14
-        images = draw_skeletons(*curved(self.keypoints[chosen], amount, random), 64, thickness)
+        bent_poses = curved(self.keypoints[chosen], amount, random, self.skeleton)
+        images = draw_skeletons(*bent_poses, 64, thickness)
         images = torch.where(rough, corrupt(images, random), images)
         self.network.train()
         with runtime.autocast(self.device, True):
@@ -457,29 +543,44 @@ class RegressorTask:
 
 
 class FeatureTask(RegressorTask):
-    """Trains Gamma to tell every bone's vector and the recorded action from skeleton images."""
+    """Trains Gamma to tell every bone's vector and the action from skeleton images.
+
+    A face's bones are the pieces of its contours, and its action is its expression.
+    """
 
     def __init__(
-        self, network: nn.Module, seed: int, steps: int, device: torch.device, batch: int = 64
+        self,
+        network: nn.Module,
+        poses: PoseSet,
+        seed: int,
+        steps: int,
+        device: torch.device,
+        batch: int = 64,
     ) -> None:
-        super().__init__(network, seed, steps, device, batch)
-        parents, children = torch.tensor(BODY17.bones).T
-        bones = self.keypoints[:, children] - self.keypoints[:, parents]  # (poses, 16, 2)
-        self.bones = (bones / bones.std((0, 2), keepdim=True)).flatten(1)  # (poses, 32)
-        names = sorted(set(self.poses.action))
-        labels = [names.index(action) for action in self.poses.action]
+        super().__init__(network, poses, seed, steps, device, batch)
+        parents, children = torch.tensor(poses.skeleton.bones).T
+        bones = self.keypoints[:, children] - self.keypoints[:, parents]  # (poses, bones, 2)
+        self.bones = (bones / bones.std((0, 2), keepdim=True)).flatten(1)  # (poses, 2 bones)
+        names = sorted(set(poses.action))
+        labels = [names.index(action) for action in poses.action]
         self.actions = torch.tensor(labels, device=device)
 
     def loss(self, output: Tensor, chosen: Tensor) -> Tensor:
         """Squared error of bone vectors in their own deviations, plus cross-entropy of actions."""
-        bones, actions = output[:, :32], output[:, 32:]
+        bones, actions = output.tensor_split([self.bones.shape[1]], dim=1)
         return F.mse_loss(bones, self.bones[chosen]) + 0.1 * F.cross_entropy(
             actions, self.actions[chosen]
         )
 
 
 READER_STEPS = {"regressor": 7000, "features": 3500}
-FEATURE_OUTPUTS = 32 + 16  # 16 bone vectors and 16 actions
+READER_POSES = 120_000
+
+
+def reader_asset(name: str, skeleton: Skeleton) -> str:
+    """Name of the shipped weights of beta (`regressor`) or Gamma (`features`) of a skeleton."""
+    ending = "" if skeleton == BODY17 else f"_{skeleton.name.lower()}"
+    return f"prior_{name}{ending}"
 
 
 def train_reader(
@@ -488,6 +589,7 @@ def train_reader(
     steps: int | None = None,
     seed: int = 0,
     device: torch.device | None = None,
+    skeleton: Skeleton = BODY17,
 ) -> tuple[RegressorTask, loop.History]:
     """Train beta (`regressor`) or Gamma (`features`); resumes from its checkpoint.
 
@@ -497,9 +599,11 @@ def train_reader(
         steps: default READER_STEPS; a resumed training must have the same.
         seed: of weights, data and batches.
         device: default as in `runtime.device`.
+        skeleton: what to read, BODY17 or FACE68.
 
     Raises:
-        ValueError: for another name, or if several processes are at work: readers need one.
+        ValueError: for another name or skeleton, or if several processes are at work: readers
+            need one.
     """
     if runtime.process().world_size > 1:
         raise ValueError("readers are trained by one process: start them without torchrun")
@@ -507,13 +611,17 @@ def train_reader(
     if name not in READER_STEPS:
         raise ValueError(f"expected {' or '.join(READER_STEPS)}, found {name!r}")
     steps = steps or READER_STEPS[name]
+    poses = widened(READER_POSES, seed, skeleton)
     if name == "regressor":
-        task = RegressorTask(KeypointRegressor(seed=seed), seed, steps, device)
+        regressor = KeypointRegressor(len(skeleton), seed)
+        task = RegressorTask(regressor, poses, seed, steps, device)
     else:
-        task = FeatureTask(PerceptualFeatures(FEATURE_OUTPUTS, seed=seed), seed, steps, device)
+        outputs = 2 * len(skeleton.bones) + len(set(poses.action))
+        task = FeatureTask(PerceptualFeatures(outputs, seed), poses, seed, steps, device)
     identity = {"steps": steps, "seed": seed, "data": checkpoints.state_hash(task.keypoints)}
-    path = folder / f"{name}.pt"
-    history = loop.fit(task, steps, checkpoint=path, label=name, identity=identity)
+    label = reader_asset(name, skeleton).removeprefix("prior_")
+    path = folder / f"{label}.pt"
+    history = loop.fit(task, steps, checkpoint=path, label=label, identity=identity)
     return task, history
 
 
@@ -552,8 +660,11 @@ def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:
     """Write beta or Gamma as an asset."""
     configuration = {"steps": history.step, "batch": task.batch, "poses": len(task.keypoints)}
     command = ["--reader", name]
+    if task.skeleton != BODY17:
+        command += ["--skeleton", task.skeleton.name]
     record = _record(configuration, task.seed, task.keypoints, history, task.device, command)
-    checkpoints.save_weights(f"prior_{name}", task.network.state_dict(), record, half=True)
+    asset = reader_asset(name, task.skeleton)
+    checkpoints.save_weights(asset, task.network.state_dict(), record, half=True)
 
 
 def _record(

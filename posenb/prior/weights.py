@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,28 +16,40 @@ from posenb.prior.networks import (
     PerceptualFeatures,
     VggFeatures,
 )
-from posenb.prior.training import FEATURE_OUTPUTS
+from posenb.prior.training import SKELETONS, reader_asset
 from posenb.train import checkpoints, runtime
+from posenb.world.skeletons import BODY17, Skeleton
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def generators() -> tuple[str, ...]:
-    """Names of the shipped generators, `wild` first."""
+def generators(skeleton: Skeleton | None = BODY17) -> tuple[str, ...]:
+    """Names of the shipped generators of a skeleton, or of all of them for None; `wild` first."""
     ends = "_discriminator_64.safetensors"
     found = {
         name.removeprefix("weights/prior_").removesuffix(ends)
         for name in assets.manifest()
         if name.startswith("weights/prior_") and name.endswith(ends)
     }
-    return tuple(sorted(found, key=lambda name: (name != "wild", name)))
+    wanted = [name for name in found if skeleton is None or skeleton_of(name) == skeleton]
+    return tuple(sorted(wanted, key=lambda name: (name != "wild", name)))
+
+
+def skeleton_of(name: str) -> Skeleton:
+    """The skeleton that a shipped generator paints, by the sources it was trained on.
+
+    Raises:
+        ValueError: if there is no generator of that name, or the file beside it is altered.
+    """
+    sources = checkpoints.load_provenance(f"prior_{name}")["configuration"]["sources"]
+    return SKELETONS[sources[0]]
 
 
 def load_generator(name: str = "wild", device: torch.device | None = None) -> Generator:
     """A shipped StyleGAN g = phi . A . f at 64 pixels, the moving average of its training.
 
     Args:
-        name: one of `generators()`: the domain whose poses it was trained on.
+        name: one of `generators(None)`: the domain whose poses it was trained on.
         device: where to put it; default CPU.
 
     Raises:
@@ -56,13 +69,24 @@ def load_discriminator(name: str = "wild", device: torch.device | None = None) -
     return _load(Discriminator(64), f"prior_{name}_discriminator_64", device)
 
 
-def load_regressor(device: torch.device | None = None) -> KeypointRegressor:
-    """beta: reads keypoints from skeleton images of 64 pixels (FlexPose, Sec. 3.4)."""
-    return _load(KeypointRegressor(), "prior_regressor", device)
+def load_regressor(
+    device: torch.device | None = None, skeleton: Skeleton = BODY17
+) -> KeypointRegressor:
+    """beta: reads keypoints from skeleton images of 64 pixels (FlexPose, Sec. 3.4).
+
+    Args:
+        device: where to put it; default CPU.
+        skeleton: what it reads.
+
+    Raises:
+        ValueError: if there is none for that skeleton, or its file is altered.
+    """
+    asset = _reader("regressor", skeleton)
+    return _load(KeypointRegressor(len(skeleton)), asset, device)
 
 
 def perceptual_features(
-    name: str = "posenb", device: torch.device | None = None
+    name: str = "posenb", device: torch.device | None = None, skeleton: Skeleton = BODY17
 ) -> PerceptualFeatures | VggFeatures:
     """Gamma of FlexPose, Eq. 5.
 
@@ -70,25 +94,45 @@ def perceptual_features(
         name: `posenb`, trained by us on skeleton images, or `vgg`, VGG-16 trained on photographs,
             which needs torchvision and its weights on this machine.
         device: where to put it; default CPU.
+        skeleton: whose images it compares; `vgg` takes any.
 
     Raises:
-        ValueError: for another name, or if torchvision or its weights are not there.
+        ValueError: for another name, if ours is not there for that skeleton, or if torchvision or
+            its weights are not there.
     """
     if name == "posenb":
-        return _load(PerceptualFeatures(FEATURE_OUTPUTS), "prior_features", device)
+        asset = _reader("features", skeleton)
+        outputs = len(checkpoints.load_weights(asset)["head.bias"])
+        return _load(PerceptualFeatures(outputs), asset, device)
     if name == "vgg":
         return VggFeatures().to(device or "cpu").eval().requires_grad_(False)
     raise ValueError(f"expected 'posenb' or 'vgg', found {name!r}")
 
 
+class SkeletonGenerator(Protocol):
+    """What can be sampled: a `Generator`, or what adaptation makes of one."""
+
+    def sample_z(self, count: int, generator: torch.Generator) -> Tensor:
+        """Latent codes (count, style)."""
+        ...
+
+    def __call__(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+        """Images (batch, 3, S, S)."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights; they say on which device it is."""
+        ...
+
+
 @torch.no_grad()
 def sample(
-    generator: Generator,
+    generator: SkeletonGenerator,
     regressor: KeypointRegressor,
     count: int,
     seed: int,
     truncation: float = 1.0,
-    batch: int = 256,
+    batch: int = 64,
     progress: bool = False,
 ) -> Tensor:
     """Poses drawn from a generator and read by beta (FlexPose, Sec. 3.4).
@@ -122,10 +166,25 @@ def sample(
 
 
 def _check(name: str) -> None:
-    if name not in generators():
-        raise ValueError(f"there is no generator {name!r}; there are: {', '.join(generators())}")
+    if name not in generators(None):
+        raise ValueError(
+            f"there is no generator {name!r}; there are: {', '.join(generators(None))}"
+        )
+
+
+def _reader(name: str, skeleton: Skeleton) -> str:
+    """Name of the weights of beta or Gamma, which must be among those shipped."""
+    asset = reader_asset(name, skeleton)
+    if f"weights/{asset}.safetensors" not in assets.manifest():
+        raise ValueError(
+            f"there are no {name} for {skeleton.name}, only for the skeletons they were trained "
+            f"on: `python -m posenb train prior --reader {name} --skeleton {skeleton.name}` makes "
+            "them for BODY17 and FACE68"
+        )
+    return asset
 
 
 def _load(network: Network, asset: str, device: torch.device | None) -> Network:
     network.load_state_dict(checkpoints.load_weights(asset))
-    return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
+    network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)

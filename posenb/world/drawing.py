@@ -22,7 +22,7 @@ def draw_skeletons(
     keypoints: Tensor,
     skeleton: Skeleton,
     size: int,
-    thickness: float = 0.05,
+    thickness: float | None = None,
     visible: Tensor | None = None,
 ) -> Tensor:
     """Draw skeleton images, one colour a bone, anti-aliased (alpha; FlexPose, Sec. 3.2).
@@ -36,7 +36,7 @@ def draw_skeletons(
             outside the image are not drawn.
         skeleton: the skeleton that says which joints are joined, and in which colours.
         size: height and width of the images in pixels.
-        thickness: width of a bone as a share of the image.
+        thickness: width of a bone as a share of the image; default the skeleton's own.
         visible: (N, J) bool; a bone is drawn if both its joints are visible. None: all are.
 
     Returns:
@@ -62,7 +62,7 @@ def draw_skeletons(
             f"{skeleton.joints[joint]} of pose {pose}: mark missing joints with `visible`"
         )
     points = torch.where(visible[..., None], keypoints, 0.0) * size
-    radius = thickness * size / 2
+    radius = (skeleton.thickness if thickness is None else thickness) * size / 2
     if keypoints.requires_grad:  # the way back copies a canvas for every bone: keep canvases small
         parts = zip(points.split(_CHUNK // 8), visible.split(_CHUNK // 8), strict=True)
         return torch.cat([_draw(*part, skeleton, size, radius) for part in parts])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
+from exercise_frame import ExerciseTests
 
-from posenb.prior.exercises import check
+from posenb.prior import exercises  # noqa: F401  registers the checkers
 from posenb.prior.networks import Styles
-from posenb.teach.exercises import Outcome, registered
 
 
 def truncation(w: Any, mean: Any, psi: float) -> Any:
@@ -94,14 +93,14 @@ def recall_of_mean(real: Any, generated: Any) -> Any:
     return (distances(real, generated).min(1).values < radius).float().mean()
 
 
-SOLUTIONS: dict[str, Any] = {
-    "01.1": (11, {6, 7}),
-    "01.2": truncation,
-    "01.3": image_weights,
-    "01.4": penalty,
-    "01.5": tau,
-    "01.6": my_recall,
-}
+RIGHT: list[tuple[str, Any]] = [
+    ("01.1", (11, {6, 7})),
+    ("01.2", truncation),
+    ("01.3", image_weights),
+    ("01.4", penalty),
+    ("01.5", tau),
+    ("01.6", my_recall),
+]
 
 WRONG: list[tuple[str, Any, str]] = [
     ("01.1", (11, {5, 6}), "from 0"),
@@ -139,35 +138,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-def test_all_exercises_are_covered() -> None:
-    mine = {name for name in registered() if name.startswith("01.")}
-    assert mine == set(SOLUTIONS)
-    assert all(sum(wrong[0] == name for wrong in WRONG) >= 3 for name in mine)
-
-
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_a_right_answer_is_accepted(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(name, SOLUTIONS[name]) is Outcome.RIGHT, capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("name", "answer", "word"), WRONG)
-def test_a_wrong_answer_is_told_why(
-    name: str, answer: Any, word: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check(name, answer) is Outcome.WRONG
-    assert word in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_an_untouched_exercise_is_open(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(name, None) is Outcome.OPEN
-    assert "open" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["01.2", "01.3", "01.4", "01.5", "01.6"])
-def test_an_answer_that_raises_is_wrong(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(*_: Any) -> Any:
-        raise RuntimeError("broken")
-
-    assert check(name, broken) is Outcome.WRONG
-    assert "RuntimeError" in capsys.readouterr().out
+class TestExercises(ExerciseTests):
+    chapter = "01"
+    right = RIGHT
+    wrong = WRONG

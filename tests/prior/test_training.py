@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from posenb import __main__ as command_line
-from posenb import assets
-from posenb.prior import networks, training
-from posenb.prior.networks import Discriminator, Generator, KeypointRegressor
+from posenb import assets, prior
+from posenb.prior import networks, training, weights
+from posenb.prior.networks import Discriminator, Generator, KeypointRegressor, PerceptualFeatures
 from posenb.prior.training import PriorRecipe, PriorTask, corrupt, curved, train_prior, widened
 from posenb.train import checkpoints, loop
-from posenb.world import motion
+from posenb.world import faces, motion
 from posenb.world.drawing import draw_skeletons
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, FACE68, HAND21, Skeleton
 
 CPU = torch.device("cpu")
 TINY = PriorRecipe(
@@ -174,6 +174,24 @@ def test_readers_see_no_target_domain() -> None:
     poses = widened(90, 0)
     assert {subject.split("-")[0] for subject in poses.subject} == set(training.SOURCES)
     assert (poses.keypoints >= 0).all() and (poses.keypoints <= 1).all()
+    wide = widened(2000, 0, FACE68)
+    assert wide.skeleton is FACE68 and len(wide) == 2000
+    assert {subject.split("-")[0] for subject in wide.subject} == {"faces_video"}
+    assert set(wide.action) == set(faces.EXPRESSIONS)
+    assert (wide.keypoints >= 0).all() and (wide.keypoints <= 1).all()
+    with pytest.raises(ValueError, match="none of HAND21"):
+        widened(10, 0, HAND21)
+
+
+def test_readers_see_more_faces_than_the_domains_hold() -> None:
+    """Brought to one place and size, as data sets crop differently."""
+
+    def spread(keypoints: torch.Tensor) -> torch.Tensor:
+        centred = keypoints - keypoints.mean(1, keepdim=True)
+        return (centred / centred.norm(dim=-1).mean(1)[:, None, None]).var(0).sum()
+
+    wide = spread(widened(2000, 0, FACE68).keypoints)
+    assert all(wide > 1.2 * spread(faces.get(n).sample(2000, 0).keypoints) for n in faces.names())
 
 
 def test_curved_limbs_keep_their_joints() -> None:
@@ -185,9 +203,46 @@ def test_curved_limbs_keep_their_joints() -> None:
     assert [skeleton.parents[2 * c - 1] for _, c in BODY17.bones] == [
         2 * p for p, _ in BODY17.bones
     ]
+    assert skeleton.thickness == BODY17.thickness and skeleton.colors[::2] == BODY17.colors
     straight = draw_skeletons(keypoints[:1], BODY17, 64)
     halves = draw_skeletons(bent[:1], skeleton, 64)
     assert (straight - halves).abs().mean() < 0.003  # only the seams between halves differ
+
+
+def test_curved_contours_of_faces_keep_their_landmarks() -> None:
+    """A face has eight roots: every bone still passes its own middle, in its own colour."""
+    keypoints = faces.get("faces_wild").sample(16, 0).keypoints
+    amount = torch.full((16,), 0.1)
+    bent, skeleton = curved(keypoints, amount, torch.Generator().manual_seed(0), FACE68)
+    place = [skeleton.index(joint) for joint in FACE68.joints]
+    assert torch.equal(bent[:, place], keypoints) and place == sorted(place)
+    assert len(skeleton) == 68 + 60 and skeleton.thickness == FACE68.thickness
+    for (parent, child), color in zip(FACE68.bones, FACE68.colors, strict=True):
+        middle = skeleton.index(f"middle of {FACE68.joints[child]}")
+        assert skeleton.parents[place[child]] == middle == place[child] - 1
+        assert skeleton.parents[middle] == place[parent]
+        halves = [
+            skeleton.bones.index(b) for b in ((place[parent], middle), (middle, place[child]))
+        ]
+        assert [skeleton.colors[half] for half in halves] == [color, color]
+    flat, _ = curved(keypoints, 0 * amount, torch.Generator().manual_seed(0), FACE68)
+    straight = draw_skeletons(keypoints, FACE68, 64)
+    assert (straight - draw_skeletons(flat, skeleton, 64)).abs().mean() < 0.003
+
+
+def test_bodies_are_drawn_as_the_shipped_weights_saw_them() -> None:
+    """The shipped weights were trained on these draws; rounding may differ between machines."""
+    poses = widened(300, 0).keypoints
+    bent, skeleton = curved(poses, torch.linspace(0, 0.2, 300), torch.Generator().manual_seed(0))
+    expected = {  # mean and standard deviation as they were before there were faces
+        "poses": (poses, (0.4826365, 0.1542637)),
+        "bent": (bent, (0.4799431, 0.1463842)),
+        "images": (draw_skeletons(poses, BODY17, 64), (0.0406905, 0.1631958)),
+        "bent images": (draw_skeletons(bent, skeleton, 64), (0.0421589, 0.1667144)),
+    }
+    for name, (found, (mean, deviation)) in expected.items():
+        assert found.mean().item() == pytest.approx(mean, rel=1e-4), name
+        assert found.std().item() == pytest.approx(deviation, rel=1e-4), name
 
 
 def test_the_discriminator_is_told_the_variety_of_each_kind(
@@ -212,6 +267,32 @@ def test_a_recipe_that_cannot_train_is_named() -> None:
         PriorRecipe(start="wild", width=0.5)
     with pytest.raises(ValueError, match="multiple of 4, found 6"):
         tiny_task(batch=6)
+
+
+def test_sources_of_a_prior_are_known_and_of_one_skeleton() -> None:
+    assert PriorRecipe(sources=("faces_video", "faces_wild")).skeleton is FACE68
+    assert PriorRecipe(sources=training.SOURCES).skeleton is BODY17
+    with pytest.raises(ValueError, match="wild of BODY17, faces_video of FACE68"):
+        PriorRecipe(sources=("wild", "faces_video"))
+    with pytest.raises(ValueError, match=r"some of wild, .*faces_wild, found \['coco'\]"):
+        PriorRecipe(sources=("wild", "coco"))
+    with pytest.raises(ValueError, match="found none"):
+        PriorRecipe(sources=())
+
+
+def test_a_prior_of_faces_learns_where_they_are() -> None:
+    task = tiny_task(resolution=16, sources=("faces_video",))
+    assert task.keypoints.shape == (300, 68, 2)
+    real = draw_skeletons(task.keypoints, FACE68, 16).mean(0)
+
+    def gap() -> float:
+        z = task.generator.sample_z(300, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            return float((task.ema.module(z).mean(0) - real).square().mean())
+
+    before = gap()
+    loop.fit(task, 150, progress=False)
+    assert gap() < 0.2 * before
 
 
 def test_another_recipe_does_not_resume(tmp_path: Path) -> None:
@@ -247,7 +328,7 @@ def test_damage_is_seeded_and_moderate() -> None:
 
 @pytest.mark.parametrize("name", ["regressor", "features"])
 def test_readers_resume(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "widened", lambda count, seed: widened(600, seed))
+    monkeypatch.setattr(training, "READER_POSES", 600)
     task, history = training.train_reader(name, tmp_path / "whole", steps=30, device=CPU)
     step = training.RegressorTask.step
 
@@ -269,18 +350,70 @@ def test_readers_resume(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         training.train_reader("gamma", tmp_path)
 
 
-def test_beta_learns_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "widened", lambda count, seed: widened(900, seed))
-    task = training.RegressorTask(KeypointRegressor(seed=0), 0, 80, CPU, batch=16)
+@pytest.mark.parametrize("skeleton", [BODY17, FACE68], ids=lambda s: s.name)
+def test_beta_learns_quickly(skeleton: Skeleton) -> None:
+    network = KeypointRegressor(len(skeleton), seed=0)
+    poses = widened(900, 0, skeleton)
+    task = training.RegressorTask(network, poses, 0, 80, CPU, batch=16)
     losses = [float(task.step(step)["loss"]) for step in range(80)]
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
 
 
-def test_the_command_trains_and_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gamma_learns_what_faces_do() -> None:
+    poses = widened(900, 0, FACE68)
+    network = PerceptualFeatures(2 * 60 + len(faces.EXPRESSIONS), seed=0)
+    task = training.FeatureTask(network, poses, 0, 60, CPU, batch=16)
+    losses = [float(task.step(step)["loss"]) for step in range(60)]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+@pytest.fixture
+def empty_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An assets folder without weights."""
     motion.load_motion()  # before the assets are out of reach
-    monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets" / "manifest.json").write_text("{}")
+    folder = tmp_path / "assets"
+    monkeypatch.setattr(assets, "FOLDER", folder)
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def test_the_command_trains_what_faces_need(
+    empty_assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = training.training_poses
+    monkeypatch.setattr(
+        training, "training_poses", lambda recipe: real(dataclasses.replace(recipe, poses=300))
+    )
+    monkeypatch.setattr(training, "READER_POSES", 600)
+    monkeypatch.setattr(training, "READER_STEPS", {"regressor": 2, "features": 2})
+    common = ["train", "prior", "--folder", str(tmp_path)]
+    few = ["--small-images", "64", "--images", "32"]
+    assert command_line.main([*common, *few, "--domain", "faces_video"]) == 0
+    assert prior.generators() == () and prior.generators(FACE68) == ("faces_video",)
+    assert weights.skeleton_of("faces_video") is FACE68
+    generator = prior.load_generator("faces_video")
+    prior.load_discriminator("faces_video")
+    for reader in ("regressor", "features"):
+        with pytest.raises(ValueError, match=f"no {reader} for FACE68.*--skeleton FACE68"):
+            weights._reader(reader, FACE68)
+        options = ["--reader", reader, "--skeleton", "FACE68"]
+        assert command_line.main([*common, *options]) == 0
+        record = checkpoints.load_provenance(f"prior_{reader}_face68")
+        assert f"--reader {reader} --skeleton FACE68 --seed 0" in record["command"]
+        assert (tmp_path / f"{reader}_face68.pt").exists()
+    regressor = prior.load_regressor(skeleton=FACE68)
+    assert prior.sample(generator, regressor, 5, seed=0).shape == (5, 68, 2)
+    gamma = prior.perceptual_features(skeleton=FACE68)
+    assert gamma(torch.rand(2, 3, 64, 64)).shape == (2, 120 + 11)
+    for missing in (prior.load_regressor, prior.perceptual_features):
+        with pytest.raises(ValueError, match="for BODY17, only for the skeletons"):
+            missing()
+
+
+def test_the_command_trains_and_ships(
+    empty_assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         training, "training_poses", lambda recipe, real=training.training_poses: real(TINY)
     )
@@ -293,18 +426,18 @@ def test_the_command_trains_and_ships(tmp_path: Path, monkeypatch: pytest.Monkey
     Generator(64).load_state_dict(weights)
     started = [*common, "--domain", "union", "--start", "wild"]
     assert command_line.main(started) == 0
-    assert set(json.loads((tmp_path / "assets" / "manifest.json").read_text())) == {
+    assert set(json.loads((empty_assets / "manifest.json").read_text())) == {
         f"weights/prior_{name}{part}.{ending}"
         for name in ("wild", "union")
         for part in ("", "_discriminator_32", "_discriminator_64")
         for ending in ("json", "safetensors")
     }
-    manifest = (tmp_path / "assets" / "manifest.json").read_bytes()
+    manifest = (empty_assets / "manifest.json").read_bytes()
     (tmp_path / "wild" / "64px.pt").write_bytes(b"half a file")
     recipe = PriorRecipe(small_images=64, images=32)
     with pytest.raises(ValueError, match="64px"):
         training.ship_prior(recipe, tmp_path / "wild", CPU, "wild")
-    assert (tmp_path / "assets" / "manifest.json").read_bytes() == manifest
+    assert (empty_assets / "manifest.json").read_bytes() == manifest
 
 
 def test_bad_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:

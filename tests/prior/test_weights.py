@@ -18,7 +18,7 @@ from posenb.prior.training import corrupt
 from posenb.train import checkpoints
 from posenb.world import domains
 from posenb.world.drawing import draw_skeletons
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, HAND21
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_all_sources_are_there_and_wild_comes_first() -> None:
     assert prior.generators() == ("wild", "stage", "synthetic", "union")
 
 
-@pytest.mark.parametrize("name", prior.generators())
+@pytest.mark.parametrize("name", prior.generators(None))
 def test_provenance_says_how_to_make_them_again(name: str) -> None:
     record = checkpoints.load_provenance(f"prior_{name}")
     options = command_line._parser().parse_args(record["command"].split()[3:])
@@ -104,6 +104,10 @@ def test_unknown_names_are_named() -> None:
         prior.load_generator("coco")
     with pytest.raises(ValueError, match="found 'alexnet'"):
         prior.perceptual_features("alexnet")
+    with pytest.raises(ValueError, match="no regressor for HAND21"):
+        prior.load_regressor(skeleton=HAND21)
+    with pytest.raises(ValueError, match="no features for HAND21"):
+        prior.perceptual_features(skeleton=HAND21)
 
 
 def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

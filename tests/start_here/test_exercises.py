@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from exercise_frame import ExerciseTests
 from torch import Tensor
 
 from posenb.measure import distributions, keypoints
@@ -131,22 +132,10 @@ WRONG: list[tuple[str, Any, str]] = [  # answer, and a word that the reply must 
 ]
 
 
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
-def test_right_answers_pass(name: str, answer: Any) -> None:
-    assert check(name, answer) is Outcome.RIGHT
-
-
-@pytest.mark.parametrize(("name", "answer", "word"), WRONG)
-def test_wrong_answers_get_a_helpful_word(
-    name: str, answer: Any, word: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert check(name, answer) is Outcome.WRONG
-    assert word in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("number", range(1, 6))
-def test_untouched_exercises_are_open(number: int) -> None:
-    assert check(f"00.{number}", None) is Outcome.OPEN
+class TestExercises(ExerciseTests):
+    chapter = "00"
+    right = RIGHT
+    wrong = WRONG
 
 
 def test_the_hand_is_where_the_package_sees_it() -> None:

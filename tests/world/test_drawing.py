@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from posenb.world import domains
+from posenb.world import domains, faces
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17, COCO17, FACE68, HAND21, Skeleton
 
@@ -48,7 +50,8 @@ def test_equals_the_definition_anywhere(seed: int, skeleton: Skeleton) -> None:
     keypoints[0] = (keypoints[0] * 8).round() / 8
     keypoints[1] = 0.5
     image = draw_skeletons(keypoints, skeleton, 24)
-    torch.testing.assert_close(image, reference(keypoints, skeleton, 24, 0.05), atol=1e-6, rtol=0)
+    expected = reference(keypoints, skeleton, 24, skeleton.thickness)
+    torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
 
 
 def test_many_images_are_drawn_as_one_by_one() -> None:
@@ -106,6 +109,30 @@ def test_a_straight_bone_is_where_it_should_be() -> None:
     torch.testing.assert_close(image[0, 0, :, 5:11], expected[:, 5:11])
     torch.testing.assert_close(image[0, 1], image[0, 0] / 2)
     assert image[0, 2].abs().max() == 0
+
+
+def test_a_skeleton_says_how_thick_it_is() -> None:
+    keypoints = domains.get("wild").sample(20, 0).keypoints
+    own = draw_skeletons(keypoints, BODY17, 48)
+    assert torch.equal(own, draw_skeletons(keypoints, BODY17, 48, 0.05))
+    thin = dataclasses.replace(BODY17, thickness=0.02)
+    assert torch.equal(draw_skeletons(keypoints, thin, 48, 0.05), own)
+    thinner = draw_skeletons(keypoints, thin, 48)
+    assert torch.equal(thinner, draw_skeletons(keypoints, BODY17, 48, 0.02))
+    assert thinner.sum() < 0.7 * own.sum()
+
+
+def test_an_open_eye_is_open_at_64_pixels() -> None:
+    """Between the lids of a thin-lined face there is black."""
+    face = dataclasses.replace(
+        faces.get("faces_video"), expressions=(("neutral", 1.0),), noise=0.0,
+        yaw=(0.0, 0.0), pitch=(0.0, 0.0), roll=(0.0, 0.0), subject_spread=0.0,
+    ).sample(20, 0)  # fmt: skip
+    image = draw_skeletons(face.keypoints, FACE68, 64).amax(1)  # (20, 64, 64)
+    for eye in (slice(36, 42), slice(42, 48)):
+        x, y = (64 * face.keypoints[:, eye].mean(1)).long().T
+        rows = torch.stack([image[torch.arange(20), y + step, x] for step in range(-4, 5)])
+        assert rows[3:6].amin(0).max() < 0.6 * rows.amax(0).min()
 
 
 def test_mirrored_keypoints_give_mirrored_images() -> None:

@@ -31,6 +31,13 @@ def test_counts_and_order(skeleton: skeletons.Skeleton) -> None:
     assert all(skeleton.joints[skeleton.index(joint)] == joint for joint in skeleton.joints)
 
 
+def test_faces_have_thinner_lines_than_all_others() -> None:
+    assert {s.name: s.thickness for s in ALL if s is not FACE68} == dict.fromkeys(
+        [s.name for s in ALL if s is not FACE68], 0.05
+    )
+    assert FACE68.thickness == 0.025
+
+
 def test_official_orders() -> None:
     assert BODY17.joints[0] == "pelvis" and BODY17.joints[10] == "head_top"
     assert COCO17.joints[5] == "left_shoulder" and COCO17.joints[16] == "right_ankle"
@@ -243,6 +250,7 @@ def test_unknown_names_say_what_is_known() -> None:
         ({"parents": (99, *BODY17.parents[1:])}, "needs 17 parents"),
         ({"flip_pairs": ((1, 4), (4, 2))}, "flip partners"),
         ({"colors": BODY17.colors[:-1]}, "15 colors for 16 bones"),
+        ({"thickness": 0.0}, "thickness must be above 0"),
     ],
 )
 def test_a_skeleton_that_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:

@@ -1,0 +1,406 @@
+"""FlexPose's second and third phase: move a pose distribution by a few poses, and sample it.
+
+Notebook 02 builds this step by step. `objective="paper"` is the paper's letter by letter; why the
+default differs is its story.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from posenb.flexpose.losses import energy_distance, matching
+from posenb.flexpose.networks import AdaptedGenerator
+from posenb.flexpose.shots import pose_mixup
+from posenb.prior import weights
+from posenb.prior.losses import feature_distance, generator_loss
+from posenb.prior.networks import (
+    Begun,
+    Discriminator,
+    Generator,
+    KeypointRegressor,
+    PerceptualFeatures,
+    Styles,
+    VggFeatures,
+)
+from posenb.train import checkpoints, loop, runtime
+from posenb.world.drawing import draw_skeletons
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import BODY17, Skeleton
+
+Objective = Literal["paper", "transport", "distribution"]
+OBJECTIVES = ("paper", "transport", "distribution")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adaptation is trained. The paper gives none of these numbers.
+
+    Attributes:
+        steps: of Adam.
+        batch: images a step.
+        learning_rate: of Adam, falling in a cosine to zero.
+        realism: weight of the critic beside the energy distance (`distribution`).
+        rematch: steps between two matchings (`transport`).
+        concentration: a of Pose-mixup's ratio ~ Beta(a, a); the paper's is uniform, 1.
+    """
+
+    steps: int = 200
+    batch: int = 64
+    learning_rate: float = 1e-3
+    realism: float = 0.01
+    rematch: int = 25
+    concentration: float = 1.0
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The frozen networks that look at images while a generator is adapted.
+
+    Attributes:
+        regressor: beta, reads keypoints.
+        features: Gamma, compares images (`paper` and `transport`).
+        critic: the discriminator of the source generator, which knows how its images look
+            (`distribution`, and the baselines that play on against it).
+    """
+
+    regressor: KeypointRegressor
+    features: PerceptualFeatures | VggFeatures
+    critic: Discriminator
+
+    @classmethod
+    def load(
+        cls, name: str = "wild", skeleton: Skeleton = BODY17, device: torch.device | None = None
+    ) -> Readers:
+        """Those that are shipped with the generator of that name."""
+        return cls(
+            weights.load_regressor(device, skeleton),
+            weights.perceptual_features("posenb", device, skeleton),
+            weights.load_discriminator(name, device),
+        )
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A generator of target poses.
+
+    Attributes:
+        generator: g_t.
+        regressor: beta.
+        skeleton: of the poses.
+        history: of the training; `interrupted` says if it was stopped early.
+    """
+
+    generator: weights.SkeletonGenerator
+    regressor: KeypointRegressor
+    skeleton: Skeleton
+    history: loop.History
+
+    def sample(self, count: int, seed: int, progress: bool = False) -> Tensor:
+        """Keypoints (count, J, 2) in [0, 1]; see `sample`."""
+        return weights.sample(self.generator, self.regressor, count, seed, progress=progress)
+
+
+class PoseSource(Protocol):
+    """Anything that `sample` draws poses from."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the poses."""
+        ...
+
+    def sample(self, count: int, seed: int, progress: bool = False) -> Tensor:
+        """Keypoints (count, J, 2) in [0, 1]."""
+        ...
+
+
+def adapt(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (1, 2, 3),
+    shots_mixed: int = 1000,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    *,
+    recipe: Recipe | None = None,
+    readers: Readers | None = None,
+    bias: bool = False,
+    linear: bool = True,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[AdaptTask, loop.History], None] | None = None,
+) -> Adapted:
+    """Learn tau from a few target poses (FlexPose, Sec. 3.3).
+
+    Args:
+        generator: g_s; it stays as it is.
+        few_shot: T, at least 2 poses with all joints, cropped as the generator's were.
+        layers: l of the U_l, 1 the coarsest (Eq. 6).
+        shots_mixed: |T*|, number of Pose-mixup's mixtures (Eq. 7); 0 takes the shots themselves.
+        objective: `paper` gives every latent code a pose for good and compares images through
+            Gamma (Eq. 5); `transport` does the same but matches latents to poses by optimal
+            transport, again and again; `distribution` needs no pairs: energy distance between
+            beta's keypoints and T*, and the source's discriminator as a judge of images.
+        seed: of mixtures, latents and batches.
+        recipe: numbers of the training; default `Recipe()`.
+        readers: beta, Gamma and the discriminator; default those shipped with `wild`.
+        bias: give tau a vector, too; see `StyleTransfer`.
+        linear: False takes a small network in place of U; see `StyleTransfer`.
+        checkpoint: file to resume from and save to.
+        progress: show a bar with the loss.
+        callback: called with the task and the history after every logged row.
+
+    Returns:
+        The adapted generator with what is needed to sample it. Interrupted, as far as it got.
+
+    Raises:
+        ValueError: for a layer out of range, an unknown objective, or poses that cannot guide:
+            fewer than 2, with hidden joints, or of a skeleton that beta does not read.
+    """
+    network = AdaptedGenerator.of(generator, layers, bias=bias, linear=linear, seed=seed)
+    return learn(
+        network,
+        few_shot,
+        shots_mixed,
+        objective,
+        seed,
+        recipe=recipe,
+        readers=readers,
+        checkpoint=checkpoint,
+        progress=progress,
+        callback=callback,
+    )
+
+
+def learn(
+    network: Any,
+    few_shot: PoseSet,
+    shots_mixed: int,
+    objective: Objective,
+    seed: int,
+    *,
+    recipe: Recipe | None = None,
+    readers: Readers | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[AdaptTask, loop.History], None] | None = None,
+) -> Adapted:
+    """Train those weights of a generator that require gradients; arguments as in `adapt`."""
+    recipe = recipe or Recipe()
+    device = next(network.parameters()).device
+    readers = readers or Readers.load(skeleton=few_shot.skeleton, device=device)
+    check_shots(few_shot, readers)
+    random = runtime.generator((seed, 0), device)
+    shots = few_shot.keypoints.to(device)
+    target = pose_mixup(shots, shots_mixed, random, recipe.concentration)  # (pairs, J, 2)
+    task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)
+    identity = {
+        "objective": objective,
+        "learning": [n for n, p in network.named_parameters() if p.requires_grad],
+        "seed": seed,
+        **dataclasses.asdict(recipe),
+        "shots": checkpoints.state_hash(target),
+    }
+    history = loop.fit(
+        task,
+        recipe.steps,
+        checkpoint=checkpoint,
+        log_every=10,
+        progress=progress,
+        label=f"adapting ({objective})",
+        callback=None if callback is None else lambda history: callback(task, history),
+        identity=identity,
+    )
+    return Adapted(network, readers.regressor, few_shot.skeleton, history)
+
+
+def sample(adapted: PoseSource, count: int, seed: int, progress: bool = False) -> PoseSet:
+    """Draw new target poses: random latents, g_t, beta (FlexPose, Sec. 3.4).
+
+    Args:
+        adapted: from `adapt` or a baseline.
+        count: number of poses.
+        seed: of the latents.
+        progress: show a bar.
+
+    Returns:
+        PoseSet of the target's skeleton, action and subject "generated".
+        `draw_skeletons(poses.keypoints, poses.skeleton, size)` are the clean images of Eq. 8.
+    """
+    keypoints = adapted.sample(count, seed, progress)
+    named = ("generated",) * count
+    return PoseSet(keypoints, None, None, named, named, adapted.skeleton)
+
+
+def check_shots(few_shot: PoseSet, readers: Readers) -> None:
+    """Refuse poses that cannot guide an adaptation.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if len(few_shot) < 2:
+        raise ValueError(
+            f"a distribution cannot be seen in {len(few_shot)} pose: give at least 2, better 12"
+        )
+    visible = few_shot.visible
+    if visible is not None and not visible.all():
+        hidden = ~visible.all(1)  # (M,)
+        pose = int(hidden.nonzero()[0])
+        joints = [
+            name
+            for name, seen in zip(few_shot.skeleton.joints, visible[pose].tolist(), strict=True)
+            if not seen
+        ]
+        raise ValueError(
+            f"{int(hidden.sum())} of {len(few_shot)} poses have hidden joints, first pose {pose} "
+            f"({', '.join(joints)}): a skeleton image without a limb would teach the generator to "
+            "leave it out; give poses with all joints, for example "
+            "poses[poses.visible.all(1)]"
+        )
+    joints_read = readers.regressor.heat.out_channels
+    if joints_read != len(few_shot.skeleton):
+        raise ValueError(
+            f"the poses are {few_shot.skeleton.name} with {len(few_shot.skeleton)} joints, but "
+            f"beta reads {joints_read}: convert them with skeletons.convert, or give the readers "
+            "of their skeleton"
+        )
+
+
+class AdaptTask:
+    """One adaptation, for `train.loop.fit`.
+
+    All that does not change is computed once: Gamma of the target images, and, where the latents
+    stay the same and only some layers learn, the layers in front of those. Gradients are computed
+    for the weights that learn, and for no other.
+
+    Args:
+        network: the generator; its weights that require gradients learn.
+        target: T*, (pairs, J, 2).
+        skeleton: of the poses.
+        objective: see `adapt`.
+        recipe: numbers of the training.
+        seed: of latents and batches.
+        readers: frozen networks on the device of `network`.
+        autocast: compute images in bfloat16.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        target: Tensor,
+        skeleton: Skeleton,
+        objective: Objective,
+        recipe: Recipe,
+        seed: int,
+        readers: Readers,
+        autocast: bool = True,
+    ) -> None:
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
+        self.network, self.target, self.skeleton = network, target, skeleton
+        self.objective, self.recipe, self.seed = objective, recipe, seed
+        self.readers, self.autocast, self.device = readers, autocast, target.device
+        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        self.optimizer = torch.optim.Adam(self.learning.values(), recipe.learning_rate, (0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe.steps)
+        random = runtime.generator((seed, 1), self.device)
+        self.z = network.sample_z(len(target), random)  # one a pose of T*
+        self.partner = torch.arange(len(target), device=self.device)  # z[i] belongs to target[.]
+        self.wanted: list[Tensor] = []
+        if objective != "distribution":
+            self._prepare()
+
+    @torch.no_grad()
+    def _prepare(self) -> None:
+        """What stays the same while the latents do."""
+        size = self.network.source.resolution if self._frozen else self.network.resolution
+        images = draw_skeletons(self.target, self.skeleton, size)
+        parts = [self.readers.features.features(part) for part in images.split(64)]
+        self.wanted = [torch.cat(stage) for stage in zip(*parts, strict=True)]
+        if self._frozen:
+            self.styles = self.network.source.affine(self.network.mapping(self.z))
+            before = min(self.network.transfer.layers) - 1
+            self.begun = self.network.begin(self.styles, before)
+
+    @property
+    def _frozen(self) -> bool:
+        """Whether all but tau stays as it is."""
+        return isinstance(self.network, AdaptedGenerator)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One step of Adam."""
+        random = runtime.generator((self.seed, 2, step), self.device)
+        if self.objective == "distribution":
+            scalars = self._distribution(random)
+        else:
+            if self.objective == "transport" and step % self.recipe.rematch == 0:
+                self.partner = matching(self._read(), self.target)
+            scalars = {"loss": self._pairs(random)}
+        self.optimizer.zero_grad()
+        scalars["loss"].backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return scalars
+
+    def _pairs(self, random: torch.Generator) -> Tensor:
+        """Eq. 5 on a batch of latents and their poses."""
+        order = torch.randperm(len(self.z), generator=random, device=self.device)
+        chosen = order[: self.recipe.batch]
+        with runtime.autocast(self.device, self.autocast):
+            found = self.readers.features.features(self._paint(chosen))
+        partner = self.partner[chosen]
+        return feature_distance(found, [stage[partner] for stage in self.wanted]).mean()
+
+    def _distribution(self, random: torch.Generator) -> dict[str, Tensor]:
+        """Energy distance of keypoints, and the critic's opinion, on new latents."""
+        z = self.network.sample_z(self.recipe.batch, random)
+        with runtime.autocast(self.device, self.autocast):
+            images = self.network(z)
+            keypoints = self.readers.regressor(images)
+            logits = self.readers.critic(images)
+        energy = energy_distance(keypoints.flatten(1), self.target.flatten(1))
+        unreal = generator_loss(logits.float())
+        loss = energy + self.recipe.realism * unreal
+        return {"loss": loss, "energy": energy, "unreal": unreal}
+
+    def _paint(self, chosen: Tensor) -> Tensor:
+        """Images of some of the fixed latents; only tau and what follows it is computed."""
+        if not self._frozen:
+            images: Tensor = self.network(self.z[chosen])
+            return images
+        styles = Styles(*([code[chosen] for code in codes] for codes in self.styles))
+        begun = Begun(self.begun.layers, self.begun.x[chosen], self.begun.image[chosen])
+        return self.network.synthesis(self.network.transfer(styles), None, begun)
+
+    @torch.no_grad()
+    def _read(self) -> Tensor:
+        """Keypoints of all fixed latents as the generator is now, (pairs, J, 2)."""
+        parts = []
+        for chosen in torch.arange(len(self.z), device=self.device).split(64):
+            with runtime.autocast(self.device, self.autocast):
+                parts.append(self.readers.regressor(self._paint(chosen)))
+        return torch.cat(parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned so far, and who belongs to whom."""
+        return {
+            "learned": {name: weight.detach() for name, weight in self.learning.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "partner": self.partner,
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        for name, weight in self.learning.items():
+            weight.copy_(state["learned"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.partner = state["partner"].to(self.device)

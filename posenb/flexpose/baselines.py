@@ -1,0 +1,482 @@
+"""What FlexPose is compared with, each after its own paper, and two that a sceptic asks for.
+
+All take the arguments of `adapt`, and give something that `sample` draws poses from; arguments
+that mean nothing to a method are ignored by it, and its docstring says which. Pose-mixup is
+FlexPose's own regularisation, so methods that fine-tune networks see the bare shots unless
+`shots_mixed` says otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from posenb.flexpose.adapt import Adapted, Objective, Readers, Recipe, check_shots, learn
+from posenb.flexpose.shots import pose_mixup
+from posenb.measure.distributions import gaussian_like
+from posenb.measure.keypoints import procrustes
+from posenb.prior.losses import feature_distance
+from posenb.prior.networks import Generator
+from posenb.prior.training import PriorRecipe, PriorTask
+from posenb.prior.weights import sample as sample_poses
+from posenb.train import checkpoints, loop, runtime
+from posenb.world.drawing import draw_skeletons
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import Skeleton
+
+FROZEN = ("read.", "blocks.64.", "blocks.32.", "blocks.16.")  # FreezeD: what sees fine detail
+
+
+def source_only(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    *,
+    readers: Readers | None = None,
+    **_: Any,
+) -> Adapted:
+    """The source's generator as it is: what every adaptation has to beat. Learns nothing."""
+    readers = readers or Readers.load(skeleton=few_shot.skeleton)
+    check_shots(few_shot, readers)
+    return Adapted(generator, readers.regressor, few_shot.skeleton, loop.History())
+
+
+def finetune_all(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    **options: Any,
+) -> Adapted:
+    """The game goes on with the shots as real images, all weights learning (Wang et al., 2018).
+
+    "Transferring GANs": generator and discriminator start from the source's. Ignores `layers` and
+    `objective`; of the recipe it takes `steps`.
+    """
+    return _play_on(generator, few_shot, shots_mixed, seed, (), **options)
+
+
+def freeze_d(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    **options: Any,
+) -> Adapted:
+    """Fine-tuning with the discriminator's lower layers frozen (Mo, Cho and Shin, 2020).
+
+    The whole generator learns, and of the discriminator what works at 8 pixels and below. Ignores
+    `layers` and `objective`; of the recipe it takes `steps`.
+    """
+    return _play_on(generator, few_shot, shots_mixed, seed, FROZEN, **options)
+
+
+def _play_on(
+    generator: Generator,
+    few_shot: PoseSet,
+    shots_mixed: int,
+    seed: int,
+    frozen: Sequence[str],
+    **options: Any,
+) -> Adapted:
+    """The StyleGAN game of notebook 01, with the shots in the place of the training poses."""
+    run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
+    player = copy.deepcopy(generator).requires_grad_(True)
+    critic = copy.deepcopy(run.readers.critic)
+    for name, weight in critic.named_parameters():
+        weight.requires_grad_(not name.startswith(tuple(frozen)))
+    task = PriorTask(
+        PriorRecipe(batch=32, seed=seed),
+        run.target,
+        player,
+        critic,
+        run.target.device,
+        steps=run.recipe.steps,
+        skeleton=few_shot.skeleton,
+    )
+    history = run.fit(task, "FreezeD" if frozen else "fine-tuning")
+    return Adapted(task.ema.module, run.readers.regressor, few_shot.skeleton, history)
+
+
+def adagan(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    **options: Any,
+) -> Adapted:
+    """Only a scale and a shift a channel learn, and one latent a shot (Noguchi and Harada, 2019).
+
+    "Image generation from small datasets via batch statistics adaptation": each shot gets a
+    latent code, and the generator with its new statistics has to paint the shot from it: L1,
+    a perceptual term (Gamma), a term that keeps the latents normally distributed, and one that
+    keeps the statistics near the source's. Ignores `layers` and `objective`; of the recipe it
+    takes `steps` and `batch`.
+    """
+    run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
+    network = rescaled(generator)
+    task = AdaGanTask(network, run.target, few_shot.skeleton, run.recipe, seed, run.readers)
+    history = run.fit(task, "AdaGAN")
+    return Adapted(network, run.readers.regressor, few_shot.skeleton, history)
+
+
+def lora(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 1000,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    *,
+    rank: int = 8,
+    **options: Any,
+) -> Adapted:
+    """Low-rank changes of every weight of the generator (Hu et al., 2021; r = 8 in FlexPose).
+
+    W0 + B A for all linear layers and convolutions, f and A included, with FlexPose's own
+    objective and mixtures, so that what differs is what learns. Ignores `layers`.
+    """
+    network = low_rank(generator, rank, seed)
+    return learn(network, few_shot, shots_mixed, objective, seed, **options)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Poses drawn in keypoint space, without a generator.
+
+    Attributes:
+        draw: (count, seed) -> keypoints (count, J, 2).
+        skeleton: of the poses.
+    """
+
+    draw: Callable[[int, int], Tensor]
+    skeleton: Skeleton
+
+    def sample(self, count: int, seed: int, progress: bool = False) -> Tensor:
+        """Keypoints (count, J, 2)."""
+        return self.draw(count, seed)
+
+
+def bootstrap(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    **_: Any,
+) -> Sampler:
+    """The shots themselves, or their mixtures, again and again. Learns nothing."""
+
+    def draw(count: int, sample_seed: int) -> Tensor:
+        random = runtime.generator((seed, sample_seed))
+        if shots_mixed:
+            return pose_mixup(few_shot.keypoints, count, random)
+        return few_shot.keypoints[torch.randint(len(few_shot), (count,), generator=random)]
+
+    return Sampler(draw, few_shot.skeleton)
+
+
+def gaussian(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    **_: Any,
+) -> Sampler:
+    """A Gaussian with the mean and covariance of the shots, or of their mixtures.
+
+    It needs no generator and knows no bodies: a sceptic's first question to any prior.
+    """
+    random = runtime.generator((seed, 0))
+    poses = pose_mixup(few_shot.keypoints, shots_mixed, random)
+
+    def draw(count: int, sample_seed: int) -> Tensor:
+        return gaussian_like(poses, count, runtime.generator((seed, sample_seed)))
+
+    return Sampler(draw, few_shot.skeleton)
+
+
+def moments(
+    generator: Generator,
+    few_shot: PoseSet,
+    layers: Sequence[int] = (),
+    shots_mixed: int = 0,
+    objective: Objective = "distribution",
+    seed: int = 0,
+    *,
+    readers: Readers | None = None,
+    **_: Any,
+) -> Sampler:
+    """Source poses moved joint by joint: one affine map a joint, no network.
+
+    First one similarity for all poses takes the source's mean pose to the shots' (Procrustes),
+    then each joint's cloud is given the shots' mean and 2 x 2 covariance by the optimal map
+    between Gaussians. The sceptic's second question.
+    """
+    readers = readers or Readers.load(skeleton=few_shot.skeleton)
+    reference = sample_poses(generator, readers.regressor, 2000, seed=seed)
+    target = pose_mixup(few_shot.keypoints, shots_mixed, runtime.generator((seed, 0)))
+    move = joint_transport(reference, target.to(reference))
+
+    def draw(count: int, sample_seed: int) -> Tensor:
+        return move(sample_poses(generator, readers.regressor, count, sample_seed))
+
+    return Sampler(draw, few_shot.skeleton)
+
+
+def joint_transport(source: Tensor, target: Tensor) -> Callable[[Tensor], Tensor]:
+    """The map of `moments` from poses (N, J, 2) to poses (M, J, 2), as a function of poses."""
+    mean = source.mean(0)  # (J, 2)
+    turned, goal = _similarity(mean, target.mean(0))
+    moved = source @ turned + goal
+    centre, wanted = moved.mean(0), target.mean(0)  # (J, 2)
+    have, want = _covariances(moved), _covariances(target)  # (J, 2, 2)
+    root = _root(have)
+    inverse = torch.linalg.inv(root)
+    maps = inverse @ _root(root @ want @ root) @ inverse  # (J, 2, 2), symmetric
+
+    def move(poses: Tensor) -> Tensor:
+        offset = poses @ turned + goal - centre
+        return wanted + torch.einsum("jab,njb->nja", maps, offset)
+
+    return move
+
+
+def rescaled(generator: Generator) -> Generator:
+    """A copy in which each convolution's output has a scale and a shift a channel that learn."""
+    network = copy.deepcopy(generator).requires_grad_(False)
+    for place, convolution in enumerate(network.convolutions):
+        network.convolutions[place] = Rescaled(convolution)
+    return network
+
+
+class Rescaled(nn.Module):
+    """A styled convolution whose output is scaled and shifted channel by channel (AdaGAN)."""
+
+    def __init__(self, convolution: nn.Module) -> None:
+        super().__init__()
+        self.convolution = convolution
+        width = len(convolution.get_parameter("bias"))
+        self.scale = nn.Parameter(torch.ones(width, 1, 1))
+        self.shift = nn.Parameter(torch.zeros(width, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor, noise: torch.Generator | None) -> Tensor:
+        """Features as of the convolution."""
+        return self.convolution(x, style, noise) * self.scale + self.shift
+
+
+class AdaGanTask:
+    """AdaGAN's training, for `train.loop.fit`.
+
+    Args:
+        network: from `rescaled`.
+        target: the shots, (M, J, 2).
+        skeleton: of the shots.
+        recipe: `steps` and `batch`.
+        seed: of latents and batches.
+        readers: Gamma.
+        learning_rates: of statistics and latents.
+        perceptual: weight of Gamma's term beside L1.
+        latent: weight of the latents' term.
+        keep: weight of the statistics' distance from the source's.
+    """
+
+    def __init__(
+        self,
+        network: Generator,
+        target: Tensor,
+        skeleton: Skeleton,
+        recipe: Recipe,
+        seed: int,
+        readers: Readers,
+        learning_rates: tuple[float, float] = (5e-3, 5e-2),
+        perceptual: float = 0.1,
+        latent: float = 0.1,
+        keep: float = 0.02,
+    ) -> None:
+        self.network, self.readers, self.seed, self.recipe = network, readers, seed, recipe
+        self.weights = perceptual, latent, keep
+        random = runtime.generator((seed, 1), target.device)
+        self.z = nn.Parameter(network.sample_z(len(target), random))
+        self.images = draw_skeletons(target, skeleton, network.resolution)
+        with torch.no_grad():
+            self.wanted = readers.features.features(self.images)
+        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": list(self.learning.values()), "lr": learning_rates[0]},
+                {"params": [self.z], "lr": learning_rates[1]},
+            ],
+            betas=(0.9, 0.99),
+        )
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One step of Adam on some of the shots."""
+        random = runtime.generator((self.seed, 2, step), self.z.device)
+        chosen = torch.randperm(len(self.z), generator=random, device=self.z.device)
+        chosen = chosen[: self.recipe.batch]
+        z = self.z[chosen]
+        jitter = 0.1 * torch.randn(z.shape, generator=random, device=z.device)
+        perceptual, latent, keep = self.weights
+        with runtime.autocast(z.device, True):
+            images = self.network(z + jitter)
+            found = self.readers.features.features(images)
+        paint = (images.float() - self.images[chosen]).abs().mean()
+        paint = (
+            paint
+            + perceptual * feature_distance(found, [stage[chosen] for stage in self.wanted]).mean()
+        )
+        normal = self.network.sample_z(len(z), random)
+        # Both ways round: no latent far from the normal draws, no draw far from a latent.
+        gaps = torch.cdist(z, normal).square() / z.shape[1]
+        spread = gaps.amin(0).mean() + gaps.amin(1).mean()
+        scales = [p - 1 if n.endswith("scale") else p for n, p in self.learning.items()]
+        moved = torch.stack([p.square().mean() for p in scales]).sum()
+        loss = paint + latent * spread + keep * moved
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss, "paint": paint, "latents": spread, "moved": moved}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Statistics, latents and optimiser."""
+        return {
+            "learned": {name: weight.detach() for name, weight in self.learning.items()},
+            "z": self.z.detach(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        for name, weight in self.learning.items():
+            weight.copy_(state["learned"][name])
+        self.z.copy_(state["z"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def low_rank(generator: Generator, rank: int, seed: int) -> Generator:
+    """A copy whose weights are W0 + B A, of which only B and A learn; B = 0 at first.
+
+    Raises:
+        ValueError: if the rank is below 1.
+    """
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1, found {rank}")
+    network = copy.deepcopy(generator).requires_grad_(False)
+    random = torch.Generator().manual_seed(seed)  # on the CPU: equal on every device
+    for module in list(network.modules()):
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and weight.ndim > 1:
+            parametrize.register_parametrization(module, "weight", LowRank(weight, rank, random))
+    return network
+
+
+class LowRank(nn.Module):
+    """W0 -> W0 + s B A, W0 seen as a matrix of outputs by everything else.
+
+    s is the weights' own deviation: StyleGAN keeps its weights at scales that differ by a hundred
+    (equalised learning rate), and one learning rate has to suit all of them.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, random: torch.Generator) -> None:
+        super().__init__()
+        outputs, inputs = len(weight), weight[0].numel()
+        rank = min(rank, outputs, inputs)
+        self.scale = float(weight.detach().std())
+        down = torch.randn(rank, inputs, generator=random) / rank**0.5
+        self.down = nn.Parameter(down.to(weight))
+        self.up = nn.Parameter(weight.new_zeros(outputs, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The changed weight, of the same shape."""
+        return weight + self.scale * (self.up @ self.down).view_as(weight)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the fine-tuning baselines share before and after their training."""
+
+    recipe: Recipe
+    readers: Readers
+    target: Tensor
+    seed: int
+    checkpoint: Path | None
+    progress: bool
+
+    @classmethod
+    def of(
+        cls,
+        generator: Generator,
+        few_shot: PoseSet,
+        shots_mixed: int,
+        seed: int,
+        recipe: Recipe | None = None,
+        readers: Readers | None = None,
+        checkpoint: Path | None = None,
+        progress: bool = True,
+    ) -> _Run:
+        recipe = recipe or Recipe()
+        device = next(generator.parameters()).device
+        readers = readers or Readers.load(skeleton=few_shot.skeleton, device=device)
+        check_shots(few_shot, readers)
+        random = runtime.generator((seed, 0), device)
+        target = pose_mixup(few_shot.keypoints.to(device), shots_mixed, random)
+        return cls(recipe, readers, target, seed, checkpoint, progress)
+
+    def fit(self, task: loop.Task, label: str) -> loop.History:
+        identity = {
+            "method": label,
+            "seed": self.seed,
+            **asdict(self.recipe),
+            "shots": checkpoints.state_hash(self.target),
+        }
+        return loop.fit(
+            task,
+            self.recipe.steps,
+            checkpoint=self.checkpoint,
+            log_every=10,
+            progress=self.progress,
+            label=label,
+            identity=identity,
+        )
+
+
+def _similarity(mean: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix (2, 2) and shift (2,) of the similarity that takes mean pose (J, 2) to another."""
+    moved = procrustes(mean, goal)
+    centred = mean - mean.mean(0)
+    matrix = torch.linalg.lstsq(centred, moved - moved.mean(0)).solution
+    return matrix, moved.mean(0) - mean.mean(0) @ matrix
+
+
+def _covariances(poses: Tensor) -> Tensor:
+    """Each joint's covariance, (J, 2, 2), with a little added so that none is singular."""
+    centred = poses - poses.mean(0)
+    found = torch.einsum("nja,njb->jab", centred, centred) / (len(poses) - 1)
+    return found + 1e-8 * torch.eye(2).to(found)
+
+
+def _root(matrices: Tensor) -> Tensor:
+    """Square roots of symmetric positive matrices (J, 2, 2)."""
+    values, vectors = torch.linalg.eigh(matrices)
+    return (vectors * values.clamp(min=0).sqrt()[:, None]) @ vectors.mT

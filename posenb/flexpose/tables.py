@@ -1,0 +1,402 @@
+"""The chapter's experiments: `python -m posenb table flexpose.table1`, and so on.
+
+Before anything is adapted, the crops are made alike: a target's poses are cut out as the source's
+were (a box around the joints). How large somebody is in the crop is no matter of pose, and no U
+can change it: a generator that has always filled its picture cannot paint small people (table
+`settings`, last row).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from posenb import prior
+from posenb.flexpose import baselines
+from posenb.flexpose.adapt import PoseSource, Readers, Recipe, adapt
+from posenb.flexpose.shots import few_shot
+from posenb.measure import plausibility
+from posenb.measure.distributions import (
+    frechet_distance,
+    median_bandwidth,
+    mmd2,
+    precision,
+    recall,
+    spread_ratio,
+)
+from posenb.measure.keypoints import joint_triplets
+from posenb.prior.tables import digests, pose_change
+from posenb.train import runtime
+from posenb.train.sweep import run_table
+from posenb.world import domains
+from posenb.world.datasets import coco, mpii
+from posenb.world.domains import Domain, Split
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import BODY17
+
+SEEDS = (0, 1, 2, 3, 4)
+POSES = 20_000  # of Table 1; the paper draws 50,000, and the floor is far below all rows here
+FEWER = 5_000  # of the ablations
+NEIGHBOURS = 10_000  # poses on either side where neighbours are searched
+POOL = 5_000  # annotated training poses of the target that the shots are drawn from
+
+TRIED_LAYERS = (*((layer,) for layer in range(1, 10)), (1, 2), (2, 3), (1, 3), (1, 2, 3))
+PAIRS = (30, 65, 130, 260, 520, 1000)
+
+LOADERS: Mapping[str, Callable[..., PoseSet]] = {"coco": coco.load, "mpii": mpii.load}
+
+Method = Callable[..., PoseSource]
+# Rows of Table 1: what is adapted, and how. The label is what the card shows.
+METHODS: Mapping[str, tuple[Method, dict[str, Any]]] = {
+    "source only": (baselines.source_only, {}),
+    "bootstrap of the shots": (baselines.bootstrap, {}),
+    "bootstrap of the mixtures": (baselines.bootstrap, {"shots_mixed": 1000}),
+    "Gaussian on the shots": (baselines.gaussian, {}),
+    "Gaussian on the mixtures": (baselines.gaussian, {"shots_mixed": 1000}),
+    "affine map a joint": (baselines.moments, {}),
+    "fine-tune all": (baselines.finetune_all, {}),
+    "FreezeD": (baselines.freeze_d, {}),
+    "AdaGAN": (baselines.adagan, {}),
+    "LoRA, paper's objective": (baselines.lora, {"objective": "paper"}),
+    "LoRA": (baselines.lora, {}),
+    "FlexPose, paper": (adapt, {"objective": "paper", "layers": (3,)}),
+    "FlexPose, transport": (adapt, {"objective": "transport"}),
+    "FlexPose": (adapt, {}),
+}
+FLOOR = "other held-out poses (floor)"
+TRAINING = "training poses of the target"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Held-out target poses, and the rulers that all rows of a table share.
+
+    Attributes:
+        real: (count, J, 2).
+        other: another half of the held-out poses.
+        bandwidth: of MMD^2.
+        limits: what is plausible among target poses.
+    """
+
+    real: Tensor
+    other: Tensor
+    bandwidth: float
+    limits: plausibility.Plausibility
+
+    def measure(self, poses: Tensor) -> dict[str, float]:
+        """Distances of poses (count, J, 2) to the held-out ones; see notebook 00."""
+        few = min(NEIGHBOURS, len(self.real), len(poses))
+        return {
+            "FD": frechet_distance(self.real, poses),
+            "MMD2": mmd2(self.real, poses, self.bandwidth),
+            "recall": recall(self.real[:few], poses[:few]),
+            "precision": precision(self.real[:few], poses[:few]),
+            "spread": spread_ratio(poses, self.real),
+            "bone violations": float(self.limits.bone_violations(poses).float().mean()),
+            "joint violations": float(self.limits.joint_violations(poses).float().mean()),
+        }
+
+
+class Target(Protocol):
+    """Where target poses come from: a `Domain`, or `Recorded` poses of a real data set."""
+
+    def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
+        """Poses of one split."""
+        ...
+
+    def __hash__(self) -> int:
+        """Needed to keep its reference poses."""
+        ...
+
+
+class Recorded:
+    """Real poses as a target: drawn without replacement, half the pictures or people held out.
+
+    Args:
+        poses: all of them, with all joints; what stands before " / " in `subject` stays together.
+    """
+
+    def __init__(self, poses: PoseSet) -> None:
+        groups = [name.split(" / ")[0] for name in poses.subject]
+        names = sorted(set(groups))
+        order = torch.randperm(len(names), generator=runtime.generator(0)).tolist()
+        held_out = {names[i] for i in order[: len(names) // 2]}
+        self.test = poses[[i for i, name in enumerate(groups) if name in held_out]]
+        self.train = poses[[i for i, name in enumerate(groups) if name not in held_out]]
+
+    def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
+        """`count` poses of a split in random order, or all if there are fewer."""
+        poses = self.test if split == "test" else self.train
+        order = torch.randperm(len(poses), generator=runtime.generator(seed))
+        return poses[order[:count]]
+
+
+def find_target(name: str) -> Target:
+    """A domain cropped as `wild`, or the full poses of a file: `coco:PATH` or `mpii:PATH`.
+
+    Raises:
+        ValueError: for another kind of file or an unknown domain.
+        DatasetError: if the file is missing or damaged.
+    """
+    kind, colon, path = name.partition(":")
+    if not colon:
+        return alike(name)
+    if kind not in LOADERS:
+        raise ValueError(f"a target is a domain, coco:PATH or mpii:PATH; found {name!r}")
+    poses = LOADERS[kind](path, minimum_joints=len(BODY17), skeleton=BODY17)
+    return Recorded(poses)
+
+
+def alike(target: str, source: str = "wild") -> Domain:
+    """The target's domain with its people cropped as the source's are."""
+    like = domains.get(source)
+    return dataclasses.replace(domains.get(target), crop=like.crop, margin=like.margin)
+
+
+def shots(domain: Target, per_class: int, seed: int) -> PoseSet:
+    """The few annotated poses of one seed, drawn from training poses of the target.
+
+    Where no classes are known, as in COCO, there are as many as `lab`'s 15 classes would have.
+    """
+    pool = domain.sample(POOL, 1000 + seed)
+    classes = len(set(pool.action))
+    return few_shot(pool, per_class if classes > 1 else 15 * per_class, seed)
+
+
+@functools.lru_cache(maxsize=8)  # five seeds of one target
+def reference(domain: Target, seed: int, count: int) -> Reference:
+    """The held-out poses of one seed."""
+    held_out = domain.sample(2 * count, seed, "test").keypoints
+    real, other = held_out.tensor_split(2)
+    training = domain.sample(count, 2000 + seed)
+    triplets = joint_triplets(training.skeleton.parents)
+    limits = plausibility.learn(training.keypoints, other, training.skeleton.bones, triplets)
+    return Reference(real, other, median_bandwidth(real, other), limits)
+
+
+def run(
+    method: str,
+    source: str,
+    domain: Target,
+    seed: int,
+    count: int,
+    per_class: int = 2,
+    **options: Any,
+) -> dict[str, float]:
+    """Adapt, sample, measure: one row and seed of any table of this chapter.
+
+    Args:
+        method: one of METHODS, or FLOOR or TRAINING.
+        source: name of the shipped generator.
+        domain: the target.
+        seed: of the shots, latents, initialisation and samples.
+        count: poses on either side.
+        per_class: shots of each action.
+        options: arguments of the method that differ from its row's.
+    """
+    ruler = reference(domain, seed, count)
+    if method == FLOOR:
+        return ruler.measure(ruler.other)
+    if method == TRAINING:
+        return ruler.measure(domain.sample(count, 3000 + seed).keypoints)
+    call, usual = METHODS[method]
+    guides = shots(domain, per_class, seed)
+    adapted = call(
+        prior.load_generator(source),
+        guides,
+        seed=seed,
+        readers=readers(source),
+        progress=False,
+        **{**usual, **options},
+    )
+    return ruler.measure(draw(adapted, count, seed))
+
+
+def draw(adapted: PoseSource, count: int, seed: int) -> Tensor:
+    """Poses for a table, painted in bfloat16: that moves FD by less than one thousandth of it."""
+    with runtime.autocast(torch.device("cpu"), True):
+        return adapted.sample(count, seed)
+
+
+@functools.cache
+def readers(source: str) -> Readers:
+    """Loaded once."""
+    return Readers.load(source)
+
+
+def moved(source: str, adapted: PoseSource, seed: int, count: int = 500) -> dict[str, float]:
+    """What tau does to poses of the same latents: pivot, joints, bones (`prior.tables`)."""
+    before = prior.sample(prior.load_generator(source), readers(source).regressor, count, seed)
+    return pose_change(before, adapted.sample(count, seed))
+
+
+def table1(seeds: Sequence[int] = SEEDS, jobs: int = 1, target: str = "lab") -> dict[str, Any]:
+    """Card `flexpose.table1`: every method from `wild` to `lab` (FlexPose, Table 1).
+
+    Another target (see `find_target`) has a card of its own, for example `table1_coco`.
+    """
+    chosen = find_target(target)
+    kind = target.partition(":")[0]
+    return run_table(
+        "flexpose.table1" if target == "lab" else f"flexpose.table1_{kind}",
+        [{"poses": label} for label in (FLOOR, TRAINING, *METHODS)],
+        seeds,
+        lambda row, seed: run(row["poses"], "wild", chosen, seed, POSES),
+        jobs=jobs,
+        configuration=configuration(POSES),
+    )
+
+
+def layers(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
+    """Card `flexpose.layers`: each layer alone and some together (FlexPose, Fig. 4a).
+
+    With the default objective; `reconstruction` is the last loss of the paper's objective.
+    """
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        guides, chosen = shots(alike("lab"), 2, seed), tuple(row["layers"])
+        learn = functools.partial(
+            adapt,
+            prior.load_generator("wild"),
+            guides,
+            chosen,
+            seed=seed,
+            readers=readers("wild"),
+            progress=False,
+        )
+        paired, adapted = learn(objective="paper"), learn()
+        ruler = reference(alike("lab"), seed, FEWER)
+        return {
+            "reconstruction": paired.history.rows[-1]["loss"],
+            **ruler.measure(draw(adapted, FEWER, seed)),
+            **moved("wild", adapted, seed),
+        }
+
+    rows = [{"layers": list(chosen)} for chosen in TRIED_LAYERS]
+    return run_table(
+        "flexpose.layers", rows, seeds, measure, jobs=jobs, configuration=configuration(FEWER)
+    )
+
+
+def pairs(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
+    """Card `flexpose.pairs`: what the paper's random pairs need, by the number of pairs.
+
+    A linear fit of n targets on d features that know nothing about them keeps d / (n - d - 1) of
+    the targets' variance at new latents: at n of about 2 d all of it, far above hardly any.
+    """
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        return run(
+            "FlexPose, paper",
+            "wild",
+            alike("lab"),
+            seed,
+            FEWER,
+            shots_mixed=row["pairs"],
+            layers=(1, 2, 3),
+            recipe=Recipe(steps=600, learning_rate=3e-3),
+        )
+
+    rows = [{"pairs": count} for count in PAIRS]
+    return run_table(
+        "flexpose.pairs", rows, seeds, measure, jobs=jobs, configuration=configuration(FEWER)
+    )
+
+
+def ablation(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
+    """Card `flexpose.ablation`: layers, mixup, linear, shots (the rows of FlexPose, Table 4)."""
+    everything = tuple(range(1, 10))
+    plans: dict[str, dict[str, Any]] = {
+        "default": {},
+        "layer 3": {"layers": (3,)},
+        "layers 1, 3": {"layers": (1, 3)},
+        "layers 3, 5": {"layers": (3, 5)},
+        "all layers": {"layers": everything},
+        "no mixup": {"shots_mixed": 0},
+        "mixtures near the shots": {"recipe": Recipe(concentration=0.3)},
+        "no linear": {"linear": False},
+        "all layers, no mixup": {"layers": everything, "shots_mixed": 0},
+        "all layers, no mixup, no linear": {
+            "layers": everything,
+            "shots_mixed": 0,
+            "linear": False,
+        },
+        "with a bias": {"bias": True},
+        "no critic": {"recipe": Recipe(realism=0.0)},
+        "15 shots": {"per_class": 1},
+        "60 shots": {"per_class": 4},
+        "120 shots": {"per_class": 8},
+    }
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        return run("FlexPose", "wild", alike("lab"), seed, FEWER, **plans[row["change"]])
+
+    return run_table(
+        "flexpose.ablation",
+        [{"change": change} for change in plans],
+        seeds,
+        measure,
+        jobs=jobs,
+        configuration=configuration(FEWER),
+    )
+
+
+def settings(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
+    """Card `flexpose.settings`: other sources and targets, and crops that are not alike."""
+    routes = [
+        ("wild", "outdoor", alike("outdoor")),
+        ("wild", "lab_simple", alike("lab_simple")),
+        ("stage", "lab_simple", alike("lab_simple", "stage")),
+        ("synthetic", "lab_simple", alike("lab_simple", "synthetic")),
+        ("union", "lab_simple", alike("lab_simple")),
+        ("wild", "lab, cropped otherwise", domains.get("lab")),
+    ]
+    methods = ("source only", "bootstrap of the shots", "fine-tune all", "LoRA", "FlexPose")
+    targets = {(source, name): domain for source, name, domain in routes}
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        domain = targets[row["source"], row["target"]]
+        return run(row["poses"], row["source"], domain, seed, FEWER)
+
+    rows = [
+        {"source": source, "target": name, "poses": method}
+        for source, name, _ in routes
+        for method in methods
+    ]
+    return run_table(
+        "flexpose.settings",
+        rows,
+        seeds,
+        measure,
+        jobs=jobs,
+        configuration=configuration(FEWER, *(source for source, _, _ in routes)),
+    )
+
+
+def configuration(count: int, *sources: str) -> dict[str, Any]:
+    """What all rows of a card share."""
+    weights = [
+        name
+        for source in dict.fromkeys(sources or ("wild",))
+        for name in (f"prior_{source}", f"prior_{source}_discriminator_64")
+    ]
+    return {
+        "poses": count,
+        "recipe": dataclasses.asdict(Recipe()),
+        "weights": digests(*weights, "prior_regressor", "prior_features"),
+    }
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {
+    "table1": table1,
+    "layers": layers,
+    "pairs": pairs,
+    "ablation": ablation,
+    "settings": settings,
+}

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from posenb import flexpose, prior
+from posenb.flexpose import Readers, Recipe
+from posenb.flexpose.adapt import AdaptTask, sample
+from posenb.flexpose.networks import AdaptedGenerator
+from posenb.flexpose.tables import alike
+from posenb.measure.distributions import frechet_distance, mmd2
+from posenb.prior.losses import perceptual_loss
+from posenb.train.checkpoints import state_hash
+from posenb.world.drawing import draw_skeletons
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import BODY17
+
+QUICK = Recipe(steps=4, batch=8, rematch=2)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return prior.load_generator()
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return Readers.load()
+
+
+@pytest.fixture(scope="module")
+def guides() -> PoseSet:
+    return flexpose.few_shot(alike("lab").sample(600, 0), 1, seed=0)
+
+
+@pytest.mark.parametrize("objective", ["paper", "transport", "distribution"])
+def test_only_tau_learns_and_the_source_stays(generator, readers, guides, objective):
+    before = state_hash(generator.state_dict())
+    judges = [
+        state_hash(getattr(readers, n).state_dict()) for n in ("regressor", "features", "critic")
+    ]
+    adapted = flexpose.adapt(
+        generator, guides, (2, 3), 20, objective, recipe=QUICK, readers=readers, progress=False
+    )
+    assert state_hash(generator.state_dict()) == before
+    assert state_hash(adapted.generator.source.state_dict()) == before
+    assert judges == [
+        state_hash(getattr(readers, n).state_dict()) for n in ("regressor", "features", "critic")
+    ]
+    for block in adapted.generator.transfer.blocks.values():
+        assert not torch.equal(block.u, torch.eye(len(block.u)))
+
+
+def test_papers_objective_is_equation_5(generator, readers, guides):
+    network = AdaptedGenerator.of(generator, (3,))
+    target = guides.keypoints
+    recipe = Recipe(steps=1, batch=len(target))
+    task = AdaptTask(network, target, BODY17, "paper", recipe, 0, readers, autocast=False)
+    images = draw_skeletons(target, BODY17, 64)
+    expected = perceptual_loss(readers.features, network(task.z), images).mean()
+    assert float(task.step(0)["loss"].detach()) == pytest.approx(float(expected), rel=1e-5)
+    before = task.z.clone()
+    task.step(1)
+    assert torch.equal(task.z, before)  # sampled once
+    assert torch.equal(task.partner, torch.arange(len(target)))  # and never exchanged
+
+
+def test_transport_pairs_every_pose_once_and_nearer(generator, readers, guides):
+    network = AdaptedGenerator.of(generator, (3,))
+    task = AdaptTask(network, guides.keypoints, BODY17, "transport", QUICK, 0, readers)
+    painted = task._read()
+    random = (painted - guides.keypoints).square().sum()
+    task.step(0)
+    assert sorted(task.partner.tolist()) == list(range(len(guides)))
+    assert (painted - guides.keypoints[task.partner]).square().sum() < random
+
+
+def test_stopped_and_resumed_gives_the_same_bits(generator, readers, guides, tmp_path):
+    def run(steps, path):
+        recipe = Recipe(steps=4, batch=8, rematch=2)
+        network = AdaptedGenerator.of(generator, (3,))
+        task = AdaptTask(network, guides.keypoints, BODY17, "transport", recipe, 0, readers)
+        flexpose_loop.fit(task, steps, checkpoint=path, progress=False)
+        return state_hash(network.transfer.state_dict())
+
+    from posenb.train import loop as flexpose_loop
+
+    whole = run(4, tmp_path / "whole.pt")
+    run(2, tmp_path / "part.pt")
+    assert run(4, tmp_path / "part.pt") == whole
+
+
+def test_a_checkpoint_of_other_shots_is_refused(generator, readers, guides, tmp_path):
+    path = tmp_path / "run.pt"
+    options = {"recipe": QUICK, "readers": readers, "progress": False, "checkpoint": path}
+    flexpose.adapt(generator, guides, shots_mixed=20, **options)
+    with pytest.raises(ValueError, match="shots"):
+        flexpose.adapt(generator, guides[:10], shots_mixed=20, **options)
+    with pytest.raises(ValueError, match="objective"):
+        flexpose.adapt(generator, guides, shots_mixed=20, objective="paper", **options)
+    with pytest.raises(ValueError, match="learning"):
+        flexpose.adapt(generator, guides, layers=(3,), shots_mixed=20, **options)
+
+
+def test_samples_are_poses(generator, readers, guides):
+    adapted = flexpose.adapt(generator, guides, recipe=QUICK, readers=readers, progress=False)
+    poses = sample(adapted, 70, seed=1)
+    assert poses.keypoints.shape == (70, 17, 2)
+    assert poses.skeleton == BODY17
+    assert torch.equal(sample(adapted, 70, seed=1).keypoints, poses.keypoints)
+    assert not torch.equal(sample(adapted, 70, seed=2).keypoints, poses.keypoints)
+
+
+def test_a_shift_that_u_can_represent_is_found(generator, readers):
+    """FD and MMD^2 to a target that some U paints fall on the way, averaged over seeds."""
+    known = AdaptedGenerator.of(generator, (1, 2, 3))
+    with torch.no_grad():
+        for layer, block in known.transfer.blocks.items():
+            random = torch.Generator().manual_seed(int(layer))
+            block.u.add_(0.1 * torch.randn(block.u.shape, generator=random))
+    draw = {"count": 500, "batch": 50}
+    target = prior.sample(known, readers.regressor, **draw, seed=5)
+    rows = []
+    for seed in (0, 1):
+        network = AdaptedGenerator.of(generator, (1, 2, 3))
+        recipe = Recipe(steps=45, batch=16)
+        task = AdaptTask(network, target[:100], BODY17, "distribution", recipe, seed, readers)
+        found = []
+        for step in range(46):
+            if step % 15 == 0:
+                poses = prior.sample(network, readers.regressor, **draw, seed=6)
+                found.append([frechet_distance(target, poses), mmd2(target, poses, 1.0)])
+            if step < 45:
+                task.step(step)
+        rows.append(found)
+    path = torch.tensor(rows).mean(0)  # (stops, metrics)
+    assert (path.diff(dim=0) < 0).all(), path
+    assert (path[-1] < 0.7 * path[0]).all(), path
+
+
+def test_shots_that_cannot_guide_are_refused(generator, readers, guides):
+    def refused(few, **options):
+        return pytest.raises(ValueError, match=options["match"])
+
+    with refused(guides[:1], match="at least 2"):
+        flexpose.adapt(generator, guides[:1], readers=readers)
+    visible = torch.ones(len(guides), 17, dtype=torch.bool)
+    visible[3, 10] = False
+    hidden = dataclasses.replace(guides, visible=visible)
+    with refused(hidden, match=r"1 of 15 poses have hidden joints, first pose 3 \(head_top\)"):
+        flexpose.adapt(generator, hidden, readers=readers)
+    with refused(guides, match="layer 10 is out of range"):
+        flexpose.adapt(generator, guides, layers=(10,), readers=readers)
+    with refused(guides, match="objective must be one of"):
+        flexpose.adapt(generator, guides, objective="energy", readers=readers)
+    from posenb.world.skeletons import MPII16
+
+    other = PoseSet(torch.rand(3, 16, 2), None, None, ("a",) * 3, ("b",) * 3, MPII16)
+    with refused(other, match="beta reads 17"):
+        flexpose.adapt(generator, other, readers=readers)

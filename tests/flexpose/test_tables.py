@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from posenb.flexpose import Recipe, tables
+from posenb.prior.tables import digests
+from posenb.teach import cards
+from posenb.train.sweep import card_path
+from posenb.world import domains
+from posenb.world.poses import PoseSet
+from posenb.world.skeletons import BODY17
+
+COUNT = 150
+
+
+def test_alike_changes_the_crop_and_nothing_else():
+    lab, wild = domains.get("lab"), domains.get("wild")
+    changed = tables.alike("lab")
+    assert (changed.crop, changed.margin) == (wild.crop, wild.margin) != (lab.crop, lab.margin)
+    assert dataclasses.replace(changed, crop=lab.crop, margin=lab.margin) == lab
+
+
+def test_shots_come_from_training_poses_and_move_with_the_seed():
+    domain = tables.alike("lab")
+    first, second = tables.shots(domain, 2, 0), tables.shots(domain, 2, 1)
+    assert len(first) == 30
+    assert not torch.equal(first.keypoints, second.keypoints)
+    held_out = set(domain.sample(500, 0, "test").subject)
+    assert not held_out & set(first.subject)
+
+
+@pytest.mark.parametrize("row", [tables.FLOOR, tables.TRAINING, *tables.METHODS])
+def test_every_row_of_table_1_can_be_measured(row, monkeypatch):
+    recipe = {} if row in (tables.FLOOR, tables.TRAINING) else {"recipe": Recipe(1, 8)}
+    found = tables.run(row, "wild", tables.alike("lab"), 0, COUNT, **recipe)
+    assert set(found) == {
+        "FD", "MMD2", "recall", "precision", "spread", "bone violations", "joint violations",
+    }  # fmt: skip
+    assert found["FD"] > 0
+    if row == tables.FLOOR:
+        assert found["FD"] < 0.1
+
+
+def test_recorded_poses_are_split_by_subject_and_not_repeated():
+    random = torch.Generator().manual_seed(0)
+    subjects = tuple(f"person {i // 3}" for i in range(60))
+    poses = PoseSet(
+        torch.rand(60, 17, 2, generator=random), None, None, ("unknown",) * 60, subjects, BODY17
+    )
+    target = tables.Recorded(poses)
+    train, test = target.sample(1000, 0), target.sample(1000, 0, "test")
+    assert len(train) + len(test) == 60
+    assert not set(train.subject) & set(test.subject)
+    assert len(target.sample(5, 1)) == 5
+    assert len(torch.unique(train.keypoints.flatten(1), dim=0)) == len(train)
+
+
+@pytest.mark.parametrize("name", sorted(tables.TABLES))
+def test_cards_are_of_the_shipped_weights(name):
+    if not card_path(f"flexpose.{name}").is_file():
+        pytest.skip(f"flexpose.{name} is not in the repository")
+    weights = cards.load(f"flexpose.{name}")["configuration"]["weights"]
+    assert weights == digests(*weights)
