@@ -37,7 +37,9 @@ CONTROLS: Mapping[str, Slider | Choice] = {
     "truncation": Slider("truncation ψ", 0.0, 1.2, 1.0, 0.1),
     "objective": _choice("objective", [v.objective for v in VARIANTS], ALL),
     "layers": _choice("layers with a matrix", [_named(v.layers) for v in VARIANTS], ALL),
-    "shots": _choice("number of shots", [str(v.shots) for v in VARIANTS], "30"),
+    "shots": _choice(
+        "number of shots", [str(n) for n in sorted({v.shots for v in VARIANTS})], "30"
+    ),
 }
 
 
@@ -102,7 +104,7 @@ def draw(state: Views, figure: Figure) -> None:
         factor = max(1, SHOWN // image.shape[-1])
         large = image.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
         figures.image_grid(large[None], axes=place)
-        place.set_title(label, loc="center", fontsize=11)
+        place.set_title(label, loc="center", fontsize=10)
     ways = ["", *(f"{shift:.1f} %" for shift in state.shifts)]
     for place, way, pose in zip(axes[1], ways, state.keypoints, strict=True):
         figures.draw_pose(place, pose, BODY17, width=3, joints=False)
