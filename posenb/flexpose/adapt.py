@@ -44,7 +44,7 @@ class Recipe:
 
     Attributes:
         steps: of Adam.
-        batch: images a step.
+        batch: images a step; for `distribution` a multiple of 4, the critic's group.
         learning_rate: of Adam, falling in a cosine to zero.
         realism: weight of the critic beside the energy distance (`distribution`).
         rematch: steps between two matchings (`transport`).
@@ -57,6 +57,23 @@ class Recipe:
     realism: float = 0.01
     rematch: int = 25
     concentration: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range.
+        """
+        if min(self.steps, self.rematch, self.batch) < 1:
+            raise ValueError(
+                "steps, rematch and batch must be at least 1, found "
+                f"{self.steps}, {self.rematch} and {self.batch}"
+            )
+        if self.learning_rate <= 0 or self.realism < 0:
+            raise ValueError(
+                "learning_rate must be positive and realism not negative, found "
+                f"{self.learning_rate:g} and {self.realism:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,7 @@ def learn(
     identity = {
         "objective": objective,
         "learning": [n for n, p in network.named_parameters() if p.requires_grad],
+        "start": checkpoints.state_hash(network.state_dict()),
         "seed": seed,
         **dataclasses.asdict(recipe),
         "shots": checkpoints.state_hash(target),

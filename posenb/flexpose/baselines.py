@@ -31,7 +31,7 @@ from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import Skeleton
 
-FROZEN = ("read.", "blocks.64.", "blocks.32.", "blocks.16.")  # FreezeD: what sees fine detail
+FROZEN_ABOVE = 8  # pixels: FreezeD freezes the discriminator's blocks that see finer detail
 
 
 def source_only(
@@ -65,7 +65,7 @@ def finetune_all(
     "Transferring GANs": generator and discriminator start from the source's. Ignores `layers` and
     `objective`; of the recipe it takes `steps`.
     """
-    return _play_on(generator, few_shot, shots_mixed, seed, (), **options)
+    return _play_on(generator, few_shot, shots_mixed, seed, False, **options)
 
 
 def freeze_d(
@@ -82,7 +82,7 @@ def freeze_d(
     The whole generator learns, and of the discriminator what works at 8 pixels and below. Ignores
     `layers` and `objective`; of the recipe it takes `steps`.
     """
-    return _play_on(generator, few_shot, shots_mixed, seed, FROZEN, **options)
+    return _play_on(generator, few_shot, shots_mixed, seed, True, **options)
 
 
 def _play_on(
@@ -90,15 +90,18 @@ def _play_on(
     few_shot: PoseSet,
     shots_mixed: int,
     seed: int,
-    frozen: Sequence[str],
+    freeze: bool,
     **options: Any,
 ) -> Adapted:
     """The StyleGAN game of notebook 01, with the shots in the place of the training poses."""
     run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
     player = copy.deepcopy(generator).requires_grad_(True)
     critic = copy.deepcopy(run.readers.critic)
-    for name, weight in critic.named_parameters():
-        weight.requires_grad_(not name.startswith(tuple(frozen)))
+    critic.requires_grad_(True)
+    if freeze:
+        critic.read.requires_grad_(False)
+        for size, block in critic.blocks.items():
+            block.requires_grad_(int(size) <= FROZEN_ABOVE)
     task = PriorTask(
         PriorRecipe(batch=32, seed=seed),
         run.target,
@@ -108,7 +111,7 @@ def _play_on(
         steps=run.recipe.steps,
         skeleton=few_shot.skeleton,
     )
-    history = run.fit(task, "FreezeD" if frozen else "fine-tuning")
+    history = run.fit(task, "FreezeD" if freeze else "fine-tuning")
     return Adapted(task.ema.module, run.readers.regressor, few_shot.skeleton, history)
 
 
@@ -446,6 +449,7 @@ class _Run:
     def fit(self, task: loop.Task, label: str) -> loop.History:
         identity = {
             "method": label,
+            "start": checkpoints.state_hash(task.state_dict()),
             "seed": self.seed,
             **asdict(self.recipe),
             "shots": checkpoints.state_hash(self.target),

@@ -100,6 +100,9 @@ def test_a_checkpoint_of_other_shots_is_refused(generator, readers, guides, tmp_
         flexpose.adapt(generator, guides[:10], shots_mixed=20, **options)
     with pytest.raises(ValueError, match="objective"):
         flexpose.adapt(generator, guides, shots_mixed=20, objective="paper", **options)
+    other = prior.load_generator("stage")
+    with pytest.raises(ValueError, match="start"):
+        flexpose.adapt(other, guides, shots_mixed=20, **options)
     with pytest.raises(ValueError, match="learning"):
         flexpose.adapt(generator, guides, layers=(3,), shots_mixed=20, **options)
 
@@ -160,3 +163,11 @@ def test_shots_that_cannot_guide_are_refused(generator, readers, guides):
     other = PoseSet(torch.rand(3, 16, 2), None, None, ("a",) * 3, ("b",) * 3, MPII16)
     with refused(other, match="beta reads 17"):
         flexpose.adapt(generator, other, readers=readers)
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"realism": -1.0}]
+)
+def test_recipes_without_sense_are_refused(numbers):
+    with pytest.raises(ValueError, match=next(iter(numbers))):
+        Recipe(**numbers)

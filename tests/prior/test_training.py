@@ -350,21 +350,23 @@ def test_readers_resume(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         training.train_reader("gamma", tmp_path)
 
 
-@pytest.mark.parametrize("skeleton", [BODY17, FACE68], ids=lambda s: s.name)
-def test_beta_learns_quickly(skeleton: Skeleton) -> None:
+@pytest.mark.parametrize(
+    ("skeleton", "steps"), [(BODY17, 80), (FACE68, 30)], ids=["BODY17", "FACE68"]
+)
+def test_beta_learns_quickly(skeleton: Skeleton, steps: int) -> None:
     network = KeypointRegressor(len(skeleton), seed=0)
     poses = widened(900, 0, skeleton)
-    task = training.RegressorTask(network, poses, 0, 80, CPU, batch=16)
-    losses = [float(task.step(step)["loss"]) for step in range(80)]
-    assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
+    task = training.RegressorTask(network, poses, 0, steps, CPU, batch=16)
+    losses = [float(task.step(step)["loss"].detach()) for step in range(steps)]
+    assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
 
 
 def test_gamma_learns_what_faces_do() -> None:
     poses = widened(900, 0, FACE68)
     network = PerceptualFeatures(2 * 60 + len(faces.EXPRESSIONS), seed=0)
-    task = training.FeatureTask(network, poses, 0, 60, CPU, batch=16)
-    losses = [float(task.step(step)["loss"]) for step in range(60)]
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    task = training.FeatureTask(network, poses, 0, 30, CPU, batch=16)
+    losses = [float(task.step(step)["loss"].detach()) for step in range(30)]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
 @pytest.fixture
