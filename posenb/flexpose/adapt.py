@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pdist
 
 from posenb.flexpose.losses import energy_distance, matching
 from posenb.flexpose.networks import AdaptedGenerator
@@ -85,22 +86,46 @@ class Readers:
         features: Gamma, compares images (`paper` and `transport`).
         critic: the discriminator of the source generator, which knows how its images look
             (`distribution`, and the baselines that play on against it).
+        skeleton: of the poses that beta reads.
     """
 
     regressor: KeypointRegressor
     features: PerceptualFeatures | VggFeatures
     critic: Discriminator
+    skeleton: Skeleton = BODY17
 
     @classmethod
-    def load(
-        cls, name: str = "wild", skeleton: Skeleton = BODY17, device: torch.device | None = None
-    ) -> Readers:
+    def load(cls, name: str = "wild", device: torch.device | None = None) -> Readers:
         """Those that are shipped with the generator of that name."""
+        skeleton = weights.skeleton_of(name)
         return cls(
             weights.load_regressor(device, skeleton),
             weights.perceptual_features("posenb", device, skeleton),
             weights.load_discriminator(name, device),
+            skeleton,
         )
+
+    def digest(self) -> str:
+        """Of all weights, for a checkpoint to remember."""
+        networks = (self.regressor, self.features, self.critic)
+        return checkpoints.state_hash([network.state_dict() for network in networks])
+
+    @classmethod
+    def of(cls, generator: Generator, given: Readers | None, few_shot: PoseSet) -> Readers:
+        """The given ones, or those shipped with a generator, if the poses fit.
+
+        Raises:
+            ValueError: if none are given for a generator that is not shipped, or the poses cannot
+                guide: fewer than 2, with hidden joints, or of another skeleton.
+        """
+        if given is None and not generator.name:
+            raise ValueError(
+                "this generator is not one of the shipped: give the readers that go with it, "
+                "readers=Readers(regressor, features, critic, skeleton)"
+            )
+        found = given or cls.load(generator.name, generator.w_mean.device)
+        check_shots(few_shot, found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -166,7 +191,7 @@ def adapt(
             beta's keypoints and T*, and the source's discriminator as a judge of images.
         seed: of mixtures, latents and batches.
         recipe: numbers of the training; default `Recipe()`.
-        readers: beta, Gamma and the discriminator; default those shipped with `wild`.
+        readers: beta, Gamma and the discriminator; default those shipped with the generator.
         bias: give tau a vector, too; see `StyleTransfer`.
         linear: False takes a small network in place of U; see `StyleTransfer`.
         checkpoint: file to resume from and save to.
@@ -187,8 +212,8 @@ def adapt(
         shots_mixed,
         objective,
         seed,
+        Readers.of(generator, readers, few_shot),
         recipe=recipe,
-        readers=readers,
         checkpoint=checkpoint,
         progress=progress,
         callback=callback,
@@ -201,9 +226,9 @@ def learn(
     shots_mixed: int,
     objective: Objective,
     seed: int,
+    readers: Readers,
     *,
     recipe: Recipe | None = None,
-    readers: Readers | None = None,
     checkpoint: Path | None = None,
     progress: bool = True,
     callback: Callable[[AdaptTask, loop.History], None] | None = None,
@@ -211,16 +236,13 @@ def learn(
     """Train those weights of a generator that require gradients; arguments as in `adapt`."""
     recipe = recipe or Recipe()
     device = next(network.parameters()).device
-    readers = readers or Readers.load(skeleton=few_shot.skeleton, device=device)
-    check_shots(few_shot, readers)
-    random = runtime.generator((seed, 0), device)
-    shots = few_shot.keypoints.to(device)
-    target = pose_mixup(shots, shots_mixed, random, recipe.concentration)  # (pairs, J, 2)
+    target = mixed(few_shot, shots_mixed, seed, recipe).to(device)  # (pairs, J, 2)
     task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)
     identity = {
         "objective": objective,
         "learning": [n for n, p in network.named_parameters() if p.requires_grad],
         "start": checkpoints.state_hash(network.state_dict()),
+        "readers": readers.digest(),
         "seed": seed,
         **dataclasses.asdict(recipe),
         "shots": checkpoints.state_hash(target),
@@ -236,6 +258,12 @@ def learn(
         identity=identity,
     )
     return Adapted(network, readers.regressor, few_shot.skeleton, history)
+
+
+def mixed(few_shot: PoseSet, shots_mixed: int, seed: int, recipe: Recipe) -> Tensor:
+    """T* of one seed, drawn on the CPU: the same on every device."""
+    random = runtime.generator((seed, 0))
+    return pose_mixup(few_shot.keypoints.cpu(), shots_mixed, random, recipe.concentration)
 
 
 def sample(adapted: PoseSource, count: int, seed: int, progress: bool = False) -> PoseSet:
@@ -281,12 +309,10 @@ def check_shots(few_shot: PoseSet, readers: Readers) -> None:
             "leave it out; give poses with all joints, for example "
             "poses[poses.visible.all(1)]"
         )
-    joints_read = readers.regressor.heat.out_channels
-    if joints_read != len(few_shot.skeleton):
+    if readers.skeleton != few_shot.skeleton:
         raise ValueError(
-            f"the poses are {few_shot.skeleton.name} with {len(few_shot.skeleton)} joints, but "
-            f"beta reads {joints_read}: convert them with skeletons.convert, or give the readers "
-            "of their skeleton"
+            f"the poses are {few_shot.skeleton.name}, but beta reads {readers.skeleton.name}: "
+            "convert them with skeletons.convert, or give the readers of their skeleton"
         )
 
 
@@ -330,6 +356,7 @@ class AdaptTask:
         random = runtime.generator((seed, 1), self.device)
         self.z = network.sample_z(len(target), random)  # one a pose of T*
         self.partner = torch.arange(len(target), device=self.device)  # z[i] belongs to target[.]
+        self.within = pdist(target.flatten(1)).mean()  # E|y - y'| of T* never changes
         self.wanted: list[Tensor] = []
         if objective != "distribution":
             self._prepare()
@@ -344,7 +371,14 @@ class AdaptTask:
         if self._frozen:
             self.styles = self.network.source.affine(self.network.mapping(self.z))
             before = min(self.network.transfer.layers) - 1
-            self.begun = self.network.begin(self.styles, before)
+            parts = [
+                self.network.begin(
+                    Styles(*([c[some] for c in codes] for codes in self.styles)), before
+                )
+                for some in torch.arange(len(self.z), device=self.device).split(64)
+            ]
+            x, image = (torch.cat(kind) for kind in list(zip(*parts, strict=True))[1:])
+            self.begun = Begun(before, x, image)
 
     @property
     def _frozen(self) -> bool:
@@ -382,7 +416,7 @@ class AdaptTask:
             images = self.network(z)
             keypoints = self.readers.regressor(images)
             logits = self.readers.critic(images)
-        energy = energy_distance(keypoints.flatten(1), self.target.flatten(1))
+        energy = energy_distance(keypoints.flatten(1), self.target.flatten(1), self.within)
         unreal = generator_loss(logits.float())
         loss = energy + self.recipe.realism * unreal
         return {"loss": loss, "energy": energy, "unreal": unreal}

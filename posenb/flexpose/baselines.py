@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from posenb.flexpose.adapt import Adapted, Objective, Readers, Recipe, check_shots, learn
-from posenb.flexpose.shots import pose_mixup
+from posenb.flexpose.adapt import Adapted, Objective, Readers, Recipe, learn, mixed
 from posenb.measure.distributions import gaussian_like
 from posenb.measure.keypoints import procrustes
 from posenb.prior.losses import feature_distance
@@ -42,12 +41,14 @@ def source_only(
     objective: Objective = "distribution",
     seed: int = 0,
     *,
+    recipe: Recipe | None = None,
     readers: Readers | None = None,
-    **_: Any,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Adapted:
     """The source's generator as it is: what every adaptation has to beat. Learns nothing."""
-    readers = readers or Readers.load(skeleton=few_shot.skeleton)
-    check_shots(few_shot, readers)
+    readers = Readers.of(generator, readers, few_shot)
     return Adapted(generator, readers.regressor, few_shot.skeleton, loop.History())
 
 
@@ -79,8 +80,9 @@ def freeze_d(
 ) -> Adapted:
     """Fine-tuning with the discriminator's lower layers frozen (Mo, Cho and Shin, 2020).
 
-    The whole generator learns, and of the discriminator what works at 8 pixels and below. Ignores
-    `layers` and `objective`; of the recipe it takes `steps`.
+    The whole generator learns, and of the discriminator what works at 8 pixels and below (how many
+    layers is theirs to choose, too; the published default for 256 pixels trains one block more).
+    Ignores `layers` and `objective`; of the recipe it takes `steps`.
     """
     return _play_on(generator, few_shot, shots_mixed, seed, True, **options)
 
@@ -129,8 +131,9 @@ def adagan(
     "Image generation from small datasets via batch statistics adaptation": each shot gets a
     latent code, and the generator with its new statistics has to paint the shot from it: L1,
     a perceptual term (Gamma), a term that keeps the latents normally distributed, and one that
-    keeps the statistics near the source's. Ignores `layers` and `objective`; of the recipe it
-    takes `steps` and `batch`.
+    keeps the statistics near the source's, with the published weights. Published runs take 10,000
+    steps; here the recipe's `steps` decide, with a learning rate that falls to zero. Ignores
+    `layers` and `objective`.
     """
     run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
     network = rescaled(generator)
@@ -148,6 +151,7 @@ def lora(
     seed: int = 0,
     *,
     rank: int = 8,
+    readers: Readers | None = None,
     **options: Any,
 ) -> Adapted:
     """Low-rank changes of every weight of the generator (Hu et al., 2021; r = 8 in FlexPose).
@@ -156,7 +160,8 @@ def lora(
     objective and mixtures, so that what differs is what learns. Ignores `layers`.
     """
     network = low_rank(generator, rank, seed)
-    return learn(network, few_shot, shots_mixed, objective, seed, **options)
+    readers = Readers.of(generator, readers, few_shot)
+    return learn(network, few_shot, shots_mixed, objective, seed, readers, **options)
 
 
 @dataclass(frozen=True)
@@ -183,15 +188,20 @@ def bootstrap(
     shots_mixed: int = 0,
     objective: Objective = "distribution",
     seed: int = 0,
-    **_: Any,
+    *,
+    recipe: Recipe | None = None,
+    readers: Readers | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """The shots themselves, or their mixtures, again and again. Learns nothing."""
+    Readers.of(generator, readers, few_shot)  # the same poses are refused as by all others
+    poses = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
 
     def draw(count: int, sample_seed: int) -> Tensor:
-        random = runtime.generator((seed, sample_seed))
-        if shots_mixed:
-            return pose_mixup(few_shot.keypoints, count, random)
-        return few_shot.keypoints[torch.randint(len(few_shot), (count,), generator=random)]
+        random = runtime.generator((seed, 3, sample_seed))
+        return poses[torch.randint(len(poses), (count,), generator=random)]
 
     return Sampler(draw, few_shot.skeleton)
 
@@ -203,17 +213,22 @@ def gaussian(
     shots_mixed: int = 0,
     objective: Objective = "distribution",
     seed: int = 0,
-    **_: Any,
+    *,
+    recipe: Recipe | None = None,
+    readers: Readers | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """A Gaussian with the mean and covariance of the shots, or of their mixtures.
 
     It needs no generator and knows no bodies: a sceptic's first question to any prior.
     """
-    random = runtime.generator((seed, 0))
-    poses = pose_mixup(few_shot.keypoints, shots_mixed, random)
+    Readers.of(generator, readers, few_shot)
+    poses = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
 
     def draw(count: int, sample_seed: int) -> Tensor:
-        return gaussian_like(poses, count, runtime.generator((seed, sample_seed)))
+        return gaussian_like(poses, count, runtime.generator((seed, 3, sample_seed)))
 
     return Sampler(draw, few_shot.skeleton)
 
@@ -226,8 +241,11 @@ def moments(
     objective: Objective = "distribution",
     seed: int = 0,
     *,
+    recipe: Recipe | None = None,
     readers: Readers | None = None,
-    **_: Any,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """Source poses moved joint by joint: one affine map a joint, no network.
 
@@ -235,13 +253,13 @@ def moments(
     then each joint's cloud is given the shots' mean and 2 x 2 covariance by the optimal map
     between Gaussians. The sceptic's second question.
     """
-    readers = readers or Readers.load(skeleton=few_shot.skeleton)
-    reference = sample_poses(generator, readers.regressor, 2000, seed=seed)
-    target = pose_mixup(few_shot.keypoints, shots_mixed, runtime.generator((seed, 0)))
+    found = Readers.of(generator, readers, few_shot)
+    reference = sample_poses(generator, found.regressor, 2000, seed=2**30 + seed)
+    target = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
     move = joint_transport(reference, target.to(reference))
 
     def draw(count: int, sample_seed: int) -> Tensor:
-        return move(sample_poses(generator, readers.regressor, count, sample_seed))
+        return move(sample_poses(generator, found.regressor, count, sample_seed))
 
     return Sampler(draw, few_shot.skeleton)
 
@@ -258,8 +276,9 @@ def joint_transport(source: Tensor, target: Tensor) -> Callable[[Tensor], Tensor
     maps = inverse @ _root(root @ want @ root) @ inverse  # (J, 2, 2), symmetric
 
     def move(poses: Tensor) -> Tensor:
-        offset = poses @ turned + goal - centre
-        return wanted + torch.einsum("jab,njb->nja", maps, offset)
+        with torch.autocast(poses.device.type, enabled=False):
+            offset = poses @ turned + goal - centre
+            return wanted + torch.einsum("jab,njb->nja", maps, offset)
 
     return move
 
@@ -331,6 +350,7 @@ class AdaGanTask:
             ],
             betas=(0.9, 0.99),
         )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe.steps)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of Adam on some of the shots."""
@@ -338,7 +358,7 @@ class AdaGanTask:
         chosen = torch.randperm(len(self.z), generator=random, device=self.z.device)
         chosen = chosen[: self.recipe.batch]
         z = self.z[chosen]
-        jitter = 0.1 * torch.randn(z.shape, generator=random, device=z.device)
+        jitter = 0.01 * torch.randn(z.shape, generator=random, device=z.device)
         perceptual, latent, keep = self.weights
         with runtime.autocast(z.device, True):
             images = self.network(z + jitter)
@@ -348,9 +368,9 @@ class AdaGanTask:
             paint
             + perceptual * feature_distance(found, [stage[chosen] for stage in self.wanted]).mean()
         )
-        normal = self.network.sample_z(len(z), random)
+        normal = self.network.sample_z(10 * len(z), random)
         # Both ways round: no latent far from the normal draws, no draw far from a latent.
-        gaps = torch.cdist(z, normal).square() / z.shape[1]
+        gaps = torch.cdist(z, normal).square()
         spread = gaps.amin(0).mean() + gaps.amin(1).mean()
         scales = [p - 1 if n.endswith("scale") else p for n, p in self.learning.items()]
         moved = torch.stack([p.square().mean() for p in scales]).sum()
@@ -358,6 +378,7 @@ class AdaGanTask:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.schedule.step()
         return {"loss": loss, "paint": paint, "latents": spread, "moved": moved}
 
     def state_dict(self) -> dict[str, Any]:
@@ -366,6 +387,7 @@ class AdaGanTask:
             "learned": {name: weight.detach() for name, weight in self.learning.items()},
             "z": self.z.detach(),
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
         }
 
     @torch.no_grad()
@@ -375,6 +397,7 @@ class AdaGanTask:
             weight.copy_(state["learned"][name])
         self.z.copy_(state["z"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
 
 
 def low_rank(generator: Generator, rank: int, seed: int) -> Generator:
@@ -425,6 +448,7 @@ class _Run:
     seed: int
     checkpoint: Path | None
     progress: bool
+    callback: Callable[[Any, loop.History], None] | None
 
     @classmethod
     def of(
@@ -437,23 +461,23 @@ class _Run:
         readers: Readers | None = None,
         checkpoint: Path | None = None,
         progress: bool = True,
+        callback: Callable[[Any, loop.History], None] | None = None,
     ) -> _Run:
         recipe = recipe or Recipe()
-        device = next(generator.parameters()).device
-        readers = readers or Readers.load(skeleton=few_shot.skeleton, device=device)
-        check_shots(few_shot, readers)
-        random = runtime.generator((seed, 0), device)
-        target = pose_mixup(few_shot.keypoints.to(device), shots_mixed, random)
-        return cls(recipe, readers, target, seed, checkpoint, progress)
+        readers = Readers.of(generator, readers, few_shot)
+        target = mixed(few_shot, shots_mixed, seed, recipe).to(generator.w_mean.device)
+        return cls(recipe, readers, target, seed, checkpoint, progress, callback)
 
     def fit(self, task: loop.Task, label: str) -> loop.History:
         identity = {
             "method": label,
             "start": checkpoints.state_hash(task.state_dict()),
+            "readers": self.readers.digest(),
             "seed": self.seed,
             **asdict(self.recipe),
             "shots": checkpoints.state_hash(self.target),
         }
+        call = self.callback
         return loop.fit(
             task,
             self.recipe.steps,
@@ -461,6 +485,7 @@ class _Run:
             log_every=10,
             progress=self.progress,
             label=label,
+            callback=None if call is None else lambda history: call(task, history),
             identity=identity,
         )
 

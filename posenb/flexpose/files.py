@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from posenb import assets
+from posenb.flexpose.shots import recrop
 from posenb.world.datasets import coco
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
@@ -68,11 +69,7 @@ def read_shots(path: str | Path, margin: float = 1.25) -> PoseSet:
             "%s: %d of %d people left out, who lack joints; missing most often: %s",
             *(path, left_out, len(poses), ", ".join(most)),
         )
-    shots = poses[complete]
-    low, high = shots.keypoints.amin(1, keepdim=True), shots.keypoints.amax(1, keepdim=True)
-    side = margin * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (n, 1, 1)
-    keypoints = (shots.keypoints - (low + high - side) / 2) / side  # (n, J, 2)
-    return PoseSet(keypoints, None, None, shots.action, shots.subject, BODY17)
+    return recrop(poses[complete], margin)
 
 
 def write_poses(poses: PoseSet, folder: str | Path) -> tuple[Path, ...]:

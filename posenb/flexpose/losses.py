@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
-def energy_distance(a: Tensor, b: Tensor) -> Tensor:
+def energy_distance(a: Tensor, b: Tensor, within_b: Tensor | None = None) -> Tensor:
     """Energy distance 2 E|x - y| - E|x - x'| - E|y - y'| of two samples (Szekely, 2013).
 
     Zero only for equal distributions; no pairs are needed, and there is no bandwidth to choose.
@@ -17,6 +17,7 @@ def energy_distance(a: Tensor, b: Tensor) -> Tensor:
     Args:
         a: (n, features), n of at least 2.
         b: (m, features), m of at least 2.
+        within_b: E|y - y'| of b, if it is known already.
 
     Raises:
         ValueError: if one has fewer than 2 points, or the features differ.
@@ -27,7 +28,8 @@ def energy_distance(a: Tensor, b: Tensor) -> Tensor:
             f"{tuple(a.shape)} and {tuple(b.shape)}"
         )
     # Not cdist of a with itself: its gradient at distance 0, the diagonal, would have to be cut.
-    return 2 * torch.cdist(a, b).mean() - F.pdist(a).mean() - F.pdist(b).mean()
+    within_b = F.pdist(b).mean() if within_b is None else within_b
+    return 2 * torch.cdist(a, b).mean() - F.pdist(a).mean() - within_b
 
 
 def matching(generated: Tensor, target: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from posenb import prior
 from posenb.flexpose import baselines
 from posenb.flexpose.adapt import PoseSource, Readers, Recipe, adapt
-from posenb.flexpose.shots import few_shot
+from posenb.flexpose.shots import few_shot, recrop
 from posenb.measure import plausibility
 from posenb.measure.distributions import (
     frechet_distance,
@@ -33,6 +33,7 @@ from posenb.measure.distributions import (
 from posenb.measure.keypoints import joint_triplets
 from posenb.prior.tables import digests, pose_change
 from posenb.train import runtime
+from posenb.train.checkpoints import state_hash
 from posenb.train.sweep import run_table
 from posenb.world import domains
 from posenb.world.datasets import coco, mpii
@@ -62,7 +63,7 @@ METHODS: Mapping[str, tuple[Method, dict[str, Any]]] = {
     "affine map a joint": (baselines.moments, {}),
     "fine-tune all": (baselines.finetune_all, {}),
     "FreezeD": (baselines.freeze_d, {}),
-    "AdaGAN": (baselines.adagan, {}),
+    "AdaGAN": (baselines.adagan, {"recipe": Recipe(steps=800)}),  # all shots fit in one batch
     "LoRA, paper's objective": (baselines.lora, {"objective": "paper"}),
     "LoRA": (baselines.lora, {}),
     "FlexPose, paper": (adapt, {"objective": "paper", "layers": (3,)}),
@@ -129,6 +130,16 @@ class Recorded:
         held_out = {names[i] for i in order[: len(names) // 2]}
         self.test = poses[[i for i, name in enumerate(groups) if name in held_out]]
         self.train = poses[[i for i, name in enumerate(groups) if name not in held_out]]
+        self.digest = state_hash(poses.keypoints)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recorded) and self.digest == other.digest
+
+    def __repr__(self) -> str:
+        return f"Recorded({len(self.train)} + {len(self.test)} poses, {self.digest[:12]})"
+
+    def __hash__(self) -> int:
+        return hash(self.digest)  # a copy in another process finds what is kept for this one
 
     def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
         """`count` poses of a split in random order, or all if there are fewer."""
@@ -150,7 +161,7 @@ def find_target(name: str) -> Target:
     if kind not in LOADERS:
         raise ValueError(f"a target is a domain, coco:PATH or mpii:PATH; found {name!r}")
     poses = LOADERS[kind](path, minimum_joints=len(BODY17), skeleton=BODY17)
-    return Recorded(poses)
+    return Recorded(recrop(poses))
 
 
 def alike(target: str, source: str = "wild") -> Domain:
@@ -208,7 +219,7 @@ def run(
     call, usual = METHODS[method]
     guides = shots(domain, per_class, seed)
     adapted = call(
-        prior.load_generator(source),
+        prior.load_generator(source, runtime.device()),
         guides,
         seed=seed,
         readers=readers(source),
@@ -220,20 +231,21 @@ def run(
 
 def draw(adapted: PoseSource, count: int, seed: int) -> Tensor:
     """Poses for a table, painted in bfloat16: that moves FD by less than one thousandth of it."""
-    with runtime.autocast(torch.device("cpu"), True):
-        return adapted.sample(count, seed)
+    with runtime.autocast(runtime.device(), True):
+        return adapted.sample(count, seed).float().cpu()
 
 
 @functools.cache
 def readers(source: str) -> Readers:
     """Loaded once."""
-    return Readers.load(source)
+    return Readers.load(source, runtime.device())
 
 
 def moved(source: str, adapted: PoseSource, seed: int, count: int = 500) -> dict[str, float]:
     """What tau does to poses of the same latents: pivot, joints, bones (`prior.tables`)."""
-    before = prior.sample(prior.load_generator(source), readers(source).regressor, count, seed)
-    return pose_change(before, adapted.sample(count, seed))
+    generator = prior.load_generator(source, runtime.device())
+    before = prior.sample(generator, readers(source).regressor, count, seed)
+    return pose_change(before.cpu(), adapted.sample(count, seed).cpu())
 
 
 def table1(seeds: Sequence[int] = SEEDS, jobs: int = 1, target: str = "lab") -> dict[str, Any]:
@@ -249,7 +261,7 @@ def table1(seeds: Sequence[int] = SEEDS, jobs: int = 1, target: str = "lab") -> 
         seeds,
         lambda row, seed: run(row["poses"], "wild", chosen, seed, POSES),
         jobs=jobs,
-        configuration=configuration(POSES),
+        configuration={**configuration(POSES), "target": repr(chosen)},
     )
 
 
@@ -263,7 +275,7 @@ def layers(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
         guides, chosen = shots(alike("lab"), 2, seed), tuple(row["layers"])
         learn = functools.partial(
             adapt,
-            prior.load_generator("wild"),
+            prior.load_generator("wild", runtime.device()),
             guides,
             chosen,
             seed=seed,
@@ -290,6 +302,7 @@ def pairs(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
     A linear fit of n targets on d features that know nothing about them keeps d / (n - d - 1) of
     the targets' variance at new latents: at n of about 2 d all of it, far above hardly any.
     """
+    recipe = Recipe(steps=600, learning_rate=3e-3)
 
     def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
         return run(
@@ -300,12 +313,17 @@ def pairs(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
             FEWER,
             shots_mixed=row["pairs"],
             layers=(1, 2, 3),
-            recipe=Recipe(steps=600, learning_rate=3e-3),
+            recipe=recipe,
         )
 
     rows = [{"pairs": count} for count in PAIRS]
     return run_table(
-        "flexpose.pairs", rows, seeds, measure, jobs=jobs, configuration=configuration(FEWER)
+        "flexpose.pairs",
+        rows,
+        seeds,
+        measure,
+        jobs=jobs,
+        configuration={**configuration(FEWER), "recipe": dataclasses.asdict(recipe)},
     )
 
 

@@ -193,9 +193,13 @@ class Generator(nn.Module):
         style_size: length of z and w.
         width: factor on the number of channels, and so on the length of the style codes.
         seed: of the initial weights.
+
+    Attributes:
+        name: under which it is shipped (set by `load_generator`), else empty.
     """
 
     w_mean: Tensor
+    name: str = ""
 
     def __init__(
         self, resolution: int = 64, style_size: int = 64, width: float = 1.0, seed: int = 0

@@ -56,7 +56,9 @@ def load_generator(name: str = "wild", device: torch.device | None = None) -> Ge
         ValueError: if there is none of that name, or its file is altered.
     """
     _check(name)
-    return _load(Generator(64), f"prior_{name}", device)
+    generator = _load(Generator(64), f"prior_{name}", device)
+    generator.name = name
+    return generator
 
 
 def load_discriminator(name: str = "wild", device: torch.device | None = None) -> Discriminator:

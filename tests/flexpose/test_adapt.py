@@ -12,10 +12,12 @@ from posenb.flexpose.networks import AdaptedGenerator
 from posenb.flexpose.tables import alike
 from posenb.measure.distributions import frechet_distance, mmd2
 from posenb.prior.losses import perceptual_loss
+from posenb.prior.networks import Generator
+from posenb.train import loop
 from posenb.train.checkpoints import state_hash
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, COCO17, MPII16
 
 QUICK = Recipe(steps=4, batch=8, rematch=2)
 
@@ -60,7 +62,7 @@ def test_papers_objective_is_equation_5(generator, readers, guides):
     task = AdaptTask(network, target, BODY17, "paper", recipe, 0, readers, autocast=False)
     images = draw_skeletons(target, BODY17, 64)
     expected = perceptual_loss(readers.features, network(task.z), images).mean()
-    assert float(task.step(0)["loss"].detach()) == pytest.approx(float(expected), rel=1e-5)
+    assert float(task.step(0)["loss"].detach()) == pytest.approx(expected.item(), rel=1e-5)
     before = task.z.clone()
     task.step(1)
     assert torch.equal(task.z, before)  # sampled once
@@ -77,15 +79,13 @@ def test_transport_pairs_every_pose_once_and_nearer(generator, readers, guides):
     assert (painted - guides.keypoints[task.partner]).square().sum() < random
 
 
-def test_stopped_and_resumed_gives_the_same_bits(generator, readers, guides, tmp_path):
+@pytest.mark.parametrize("objective", ["paper", "transport", "distribution"])
+def test_stopped_and_resumed_gives_the_same_bits(generator, readers, guides, tmp_path, objective):
     def run(steps, path):
-        recipe = Recipe(steps=4, batch=8, rematch=2)
         network = AdaptedGenerator.of(generator, (3,))
-        task = AdaptTask(network, guides.keypoints, BODY17, "transport", recipe, 0, readers)
-        flexpose_loop.fit(task, steps, checkpoint=path, progress=False)
+        task = AdaptTask(network, guides.keypoints, BODY17, objective, QUICK, 0, readers)
+        loop.fit(task, steps, checkpoint=path, progress=False)
         return state_hash(network.transfer.state_dict())
-
-    from posenb.train import loop as flexpose_loop
 
     whole = run(4, tmp_path / "whole.pt")
     run(2, tmp_path / "part.pt")
@@ -125,11 +125,12 @@ def test_a_shift_that_u_can_represent_is_found(generator, readers):
             block.u.add_(0.1 * torch.randn(block.u.shape, generator=random))
     draw = {"count": 500, "batch": 50}
     target = prior.sample(known, readers.regressor, **draw, seed=5)
+    guides = prior.sample(known, readers.regressor, 100, seed=7)
     rows = []
     for seed in (0, 1):
         network = AdaptedGenerator.of(generator, (1, 2, 3))
         recipe = Recipe(steps=45, batch=16)
-        task = AdaptTask(network, target[:100], BODY17, "distribution", recipe, seed, readers)
+        task = AdaptTask(network, guides, BODY17, "distribution", recipe, seed, readers)
         found = []
         for step in range(46):
             if step % 15 == 0:
@@ -144,8 +145,8 @@ def test_a_shift_that_u_can_represent_is_found(generator, readers):
 
 
 def test_shots_that_cannot_guide_are_refused(generator, readers, guides):
-    def refused(few, **options):
-        return pytest.raises(ValueError, match=options["match"])
+    def refused(_, match):
+        return pytest.raises(ValueError, match=match)
 
     with refused(guides[:1], match="at least 2"):
         flexpose.adapt(generator, guides[:1], readers=readers)
@@ -158,11 +159,15 @@ def test_shots_that_cannot_guide_are_refused(generator, readers, guides):
         flexpose.adapt(generator, guides, layers=(10,), readers=readers)
     with refused(guides, match="objective must be one of"):
         flexpose.adapt(generator, guides, objective="energy", readers=readers)
-    from posenb.world.skeletons import MPII16
-
-    other = PoseSet(torch.rand(3, 16, 2), None, None, ("a",) * 3, ("b",) * 3, MPII16)
-    with refused(other, match="beta reads 17"):
-        flexpose.adapt(generator, other, readers=readers)
+    for skeleton in (MPII16, COCO17):  # the second has as many joints, in another order
+        poses = torch.rand(3, len(skeleton), 2)
+        other = PoseSet(poses, None, None, ("a",) * 3, ("b",) * 3, skeleton)
+        with refused(other, match=f"are {skeleton.name}, but beta reads BODY17"):
+            flexpose.adapt(generator, other, readers=readers)
+        with refused(other, match="beta reads BODY17"):
+            flexpose.baselines.gaussian(generator, other)
+    with refused(guides, match="not one of the shipped"):
+        flexpose.adapt(Generator(64), guides)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +176,15 @@ def test_shots_that_cannot_guide_are_refused(generator, readers, guides):
 def test_recipes_without_sense_are_refused(numbers):
     with pytest.raises(ValueError, match=next(iter(numbers))):
         Recipe(**numbers)
+
+
+@pytest.mark.parametrize("layer", [1, 4, 9])
+def test_what_is_cached_changes_no_loss(generator, readers, guides, layer):
+    network = AdaptedGenerator.of(generator, (layer,))
+    recipe = Recipe(steps=3, batch=len(guides))
+    task = AdaptTask(network, guides.keypoints, BODY17, "paper", recipe, 0, readers, False)
+    images = draw_skeletons(guides.keypoints, BODY17, 64)
+    for step in range(3):
+        with torch.no_grad():
+            expected = perceptual_loss(readers.features, network(task.z), images).mean()
+        assert float(task.step(step)["loss"].detach()) == pytest.approx(float(expected), rel=1e-4)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from posenb.flexpose import Recipe, tables
+from posenb.flexpose import Recipe, files, tables
 from posenb.prior.tables import digests
 from posenb.teach import cards
 from posenb.train.sweep import card_path
@@ -33,7 +33,7 @@ def test_shots_come_from_training_poses_and_move_with_the_seed():
 
 
 @pytest.mark.parametrize("row", [tables.FLOOR, tables.TRAINING, *tables.METHODS])
-def test_every_row_of_table_1_can_be_measured(row, monkeypatch):
+def test_every_row_of_table_1_can_be_measured(row):
     recipe = {} if row in (tables.FLOOR, tables.TRAINING) else {"recipe": Recipe(1, 8)}
     found = tables.run(row, "wild", tables.alike("lab"), 0, COUNT, **recipe)
     assert set(found) == {
@@ -64,3 +64,20 @@ def test_cards_are_of_the_shipped_weights(name):
         pytest.skip(f"flexpose.{name} is not in the repository")
     weights = cards.load(f"flexpose.{name}")["configuration"]["weights"]
     assert weights == digests(*weights)
+
+
+def test_targets_are_domains_or_files(tmp_path):
+    assert tables.find_target("lab") == tables.alike("lab")
+    with pytest.raises(ValueError, match="coco:PATH or mpii:PATH"):
+        tables.find_target("h36m:somewhere")
+    with pytest.raises(ValueError, match="no domain 'nowhere'"):
+        tables.find_target("nowhere")
+    poses = domains.get("lab").sample(40, 0)
+    json = next(p for p in files.write_poses(poses, tmp_path) if p.suffix == ".json")
+    target = tables.find_target(f"coco:{json}")
+    both = torch.cat([target.sample(99, 0, split).keypoints for split in ("train", "test")])
+    assert len(both) == 40
+    extent = (both.amax(1) - both.amin(1)).amax(1)
+    torch.testing.assert_close(extent, torch.full((40,), 0.8))  # cropped as wild is
+    assert hash(target) == hash(tables.find_target(f"coco:{json}"))
+    assert target == tables.find_target(f"coco:{json}")
