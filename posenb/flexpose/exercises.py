@@ -15,7 +15,7 @@ from torch import Tensor
 
 from posenb.flexpose.losses import energy_distance, matching
 from posenb.prior.networks import Discriminator
-from posenb.teach.exercises import check, exercise
+from posenb.teach.exercises import check, exercise, misfit, number, verdict
 
 __all__ = ["check"]
 
@@ -29,7 +29,7 @@ def write_pose_mixup(answer: Callable[[Tensor, int, torch.Generator], Tensor]) -
         return NO_FUNCTION
     shots, count = torch.eye(6).reshape(6, 3, 2), 3000  # so a mixture shows its ratios
     found = answer(shots.clone(), count, torch.Generator().manual_seed(1))
-    if complaint := _misfit(found, torch.empty(count, 3, 2)):
+    if complaint := misfit(found, torch.empty(count, 3, 2)):
         return complaint
     again = answer(shots.clone(), count, torch.Generator().manual_seed(1))
     if not torch.equal(found, again):
@@ -79,7 +79,7 @@ def build_tau(answer: Callable[[Sequence[int], int, Tensor], Tensor]) -> str | N
         u = torch.randn(widths[layer - 1], widths[layer - 1], generator=random)
         right = with_block(layer - 1, u)
         found = answer(widths, layer, u.clone())
-        if complaint := _misfit(found, right):
+        if complaint := misfit(found, right):
             return complaint
         zeros = [torch.zeros(width, width) for width in widths]
         alone = torch.block_diag(*zeros[: layer - 1], u, *zeros[layer:])
@@ -107,7 +107,7 @@ def build_tau(answer: Callable[[Sequence[int], int, Tensor], Tensor]) -> str | N
             for place, width in enumerate(widths)
             if width == len(u) and place != layer - 1
         ]
-        if complaint := _verdict(found, right, replies):
+        if complaint := verdict(found, right, replies):
             return complaint
     return None
 
@@ -120,7 +120,7 @@ def write_the_energy_distance(answer: Callable[[Tensor, Tensor], Any]) -> str | 
     random = torch.Generator().manual_seed(3)
     a = torch.randn(7, 4, generator=random)
     b = 0.5 + 2 * torch.randn(5, 4, generator=random)
-    found = _number(answer(a.clone(), b.clone()))
+    found = number(answer(a.clone(), b.clone()))
     if found is None:
         return "expected one number: the distance of the two samples."
     between, first, second = torch.cdist(a, b), torch.cdist(a, a), torch.cdist(b, b)
@@ -159,7 +159,7 @@ def write_the_energy_distance(answer: Callable[[Tensor, Tensor], Any]) -> str | 
             "those are sums: take the mean of each of the three.",
         ),
     ]
-    return _verdict(torch.tensor(found), expected, replies)
+    return verdict(torch.tensor(found), expected, replies)
 
 
 @exercise("02.4", title="Why random pairs collapse", minutes=12, difficulty="medium")
@@ -173,7 +173,7 @@ def why_random_pairs_collapse(answer: Callable[[int, int], Any]) -> str | None:
     if not callable(answer):
         return NO_FUNCTION
     for pairs, width in ((14, 4), (30, 8)):
-        found = _number(answer(pairs, width))
+        found = number(answer(pairs, width))
         if found is None:
             return "expected one number: a share of the variance."
         measured = simulated_share(pairs, width)
@@ -308,31 +308,3 @@ def _greedy(distances: Tensor) -> Tensor:
         chosen.append(int(left[row].argmin()))
         left[:, chosen[-1]] = torch.inf
     return torch.tensor(chosen)
-
-
-def _misfit(found: Any, expected: Tensor) -> str | None:
-    """A complaint if the answer's output is no tensor of the expected shape."""
-    if not isinstance(found, Tensor):
-        return f"expected a tensor, found {type(found).__name__}: is there a return?"
-    if found.shape != expected.shape:
-        return f"expected the shape {tuple(expected.shape)}, found {tuple(found.shape)}."
-    return None
-
-
-def _verdict(found: Tensor, expected: Tensor, replies: Iterable[tuple[Tensor, str]]) -> str | None:
-    """None if the answer is right, else the reply to the mistake that explains it."""
-    if torch.allclose(found, expected, atol=1e-4):
-        return None
-    for mistake, reply in replies:
-        if torch.allclose(found, mistake, atol=1e-4):
-            return reply
-    return (
-        f"the values differ from the expected ones by up to {(found - expected).abs().max():.3g}."
-    )
-
-
-def _number(value: Any) -> float | None:
-    """A number, or a tensor of one number, as a float; None for anything else."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return value.item()
-    return float(value) if isinstance(value, int | float) else None

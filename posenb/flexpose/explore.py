@@ -15,7 +15,7 @@ from posenb.flexpose.weights import SOURCE, VARIANTS, Variant, load_taus
 from posenb.prior.networks import Generator, KeypointRegressor, Styles
 from posenb.prior.weights import load_generator, load_regressor
 from posenb.show import figures
-from posenb.show.explorer import Choice, Slider
+from posenb.show.explorer import Choice, Slider, checked
 from posenb.train import runtime
 from posenb.world.skeletons import BODY17
 
@@ -73,7 +73,7 @@ def compute(parameters: Mapping[str, object]) -> Views:
     Raises:
         ValueError: if a control is missing, unknown or beyond its range, or the asset is missing.
     """
-    values = _checked(parameters)
+    values = checked(CONTROLS, parameters)
     source, regressor, adapted = _networks()
     wanted = {v: network for v, network in adapted.items() if _asked_for(v, parameters)}
     z = source.sample_z(1, runtime.generator(int(values["seed"])))
@@ -145,20 +145,3 @@ def _stacked(views: list[Styles]) -> Styles:
 def _label(variant: Variant) -> str:
     name = "layer" if len(variant.layers) == 1 else "layers"
     return f"{variant.objective}\n{name} {_named(variant.layers)}\n{variant.shots} shots"
-
-
-def _checked(parameters: Mapping[str, object]) -> dict[str, float]:
-    """The numbers among the parameters, checked against their sliders."""
-    if set(parameters) != set(CONTROLS):
-        raise ValueError(f"expected the controls {list(CONTROLS)}, found {list(parameters)}")
-    values = {}
-    for name, control in CONTROLS.items():
-        value = parameters[name]
-        if isinstance(control, Choice):
-            if value not in control.options:
-                raise ValueError(f"{name} is {value!r}: expected one of {control.options}")
-            continue
-        if not isinstance(value, int | float) or not control.low <= value <= control.high:
-            raise ValueError(f"{name} is {value!r}: expected {control.low:g} to {control.high:g}")
-        values[name] = float(value)
-    return values

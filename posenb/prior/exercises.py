@@ -13,7 +13,7 @@ from torch import Tensor
 
 from posenb.measure import distributions
 from posenb.prior.networks import Generator, Styles
-from posenb.teach.exercises import check, exercise
+from posenb.teach.exercises import check, exercise, misfit, number, verdict
 
 __all__ = ["check"]
 
@@ -51,7 +51,7 @@ def write_the_truncation(answer: Callable[[Tensor, Tensor, float], Tensor]) -> s
     random = torch.Generator().manual_seed(1)
     w, mean = torch.randn(5, 8, generator=random), torch.randn(8, generator=random)
     found = answer(w.clone(), mean.clone(), 0.3)
-    if complaint := _misfit(found, w):
+    if complaint := misfit(found, w):
         return complaint
     replies = [
         (0.3 * w, "you pull towards 0: pull towards the mean of w."),
@@ -60,7 +60,7 @@ def write_the_truncation(answer: Callable[[Tensor, Tensor, float], Tensor]) -> s
         (w.clamp(mean - 0.3, mean + 0.3), "psi is a factor of the way to the mean, no bound."),
         (w.mean(0) + 0.3 * (w - w.mean(0)), "use the mean that you are given, not the batch's."),
     ]
-    return _verdict(found, mean + 0.3 * (w - mean), replies)
+    return verdict(found, mean + 0.3 * (w - mean), replies)
 
 
 @exercise("01.3", title="Weights of one image", minutes=10, difficulty="medium")
@@ -73,7 +73,7 @@ def weights_of_one_image(answer: Callable[[Tensor, Tensor], Tensor]) -> str | No
     style = 0.5 + torch.rand(2, 3, generator=random)
     found = answer(weight.clone(), style.clone())
     scaled = weight * style[:, None, :, None, None]  # (2, 4, 3, 3, 3)
-    if complaint := _misfit(found, scaled):
+    if complaint := misfit(found, scaled):
         return complaint
     length = scaled.square().sum((2, 3, 4), keepdim=True).sqrt()
     replies = [
@@ -97,7 +97,7 @@ def weights_of_one_image(answer: Callable[[Tensor, Tensor], Tensor]) -> str | No
             "the sum for one output runs over its input channels, too.",
         ),
     ]
-    return _verdict(found, scaled / length, replies)
+    return verdict(found, scaled / length, replies)
 
 
 Logits = Callable[[Tensor], Tensor]
@@ -141,7 +141,7 @@ def another_gradient_penalty(
         ((mixed.sqrt() - 1).square().sum(), "take the mean over the batch, not the sum."),
         ((mixed.sqrt() - 1).abs().mean(), "the distance of the length from 1 is squared."),
     ]
-    return _verdict(found.reshape(()), (mixed.sqrt() - 1).square().mean(), replies)
+    return verdict(found.reshape(()), (mixed.sqrt() - 1).square().mean(), replies)
 
 
 @exercise("01.5", title="Change one style code", minutes=12, difficulty="medium")
@@ -165,7 +165,7 @@ def change_one_style_code(
 
     with torch.no_grad():
         found = answer(generator, z.clone(), layer, matrix.clone())
-        if complaint := _misfit(found, generator(z)):
+        if complaint := misfit(found, generator(z)):
             return complaint
         replies = [
             (images({}), "nothing has changed: are the new style codes handed to synthesis?"),
@@ -177,7 +177,7 @@ def change_one_style_code(
                 "only this layer's block is U; all others are the identity.",
             ),
         ]
-        return _verdict(found, images({layer: matrix}), replies)
+        return verdict(found, images({layer: matrix}), replies)
 
 
 @exercise("01.6", title="Write recall", minutes=15, difficulty="hard")
@@ -188,7 +188,7 @@ def write_recall(answer: Callable[[Tensor, Tensor], Any]) -> str | None:
     random = torch.Generator().manual_seed(5)
     real = torch.randn(200, 4, 2, generator=random)
     generated = 0.7 * torch.randn(300, 4, 2, generator=random)
-    found = _number(answer(real.clone(), generated.clone()))
+    found = number(answer(real.clone(), generated.clone()))
     if found is None:
         return "expected one number: the share of real poses that have a neighbour."
     if found > 1:
@@ -222,31 +222,3 @@ def write_recall(answer: Callable[[Tensor, Tensor], Any]) -> str | None:
         if abs(found - value) < 1e-4:
             return reply
     return f"for 200 real and 300 generated poses expected {expected:.3f}, found {found:.3f}."
-
-
-def _misfit(found: Any, expected: Tensor) -> str | None:
-    """A complaint if the answer's output is no tensor of the expected shape."""
-    if not isinstance(found, Tensor):
-        return f"expected a tensor, found {type(found).__name__}: is there a return?"
-    if found.shape != expected.shape:
-        return f"expected the shape {tuple(expected.shape)}, found {tuple(found.shape)}."
-    return None
-
-
-def _verdict(found: Tensor, expected: Tensor, replies: Iterable[tuple[Tensor, str]]) -> str | None:
-    """None if the answer is right, else the reply to the mistake that explains it."""
-    if torch.allclose(found, expected, atol=1e-4):
-        return None
-    for mistake, reply in replies:
-        if torch.allclose(found, mistake, atol=1e-4):
-            return reply
-    return (
-        f"the values differ from the expected ones by up to {(found - expected).abs().max():.3g}."
-    )
-
-
-def _number(value: Any) -> float | None:
-    """A number, or a tensor of one number, as a float; None for anything else."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return value.item()
-    return float(value) if isinstance(value, int | float) else None

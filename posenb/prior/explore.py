@@ -13,7 +13,7 @@ from torch import Tensor
 from posenb.prior.networks import Generator, KeypointRegressor, rerender
 from posenb.prior.weights import load_generator, load_regressor
 from posenb.show import figures
-from posenb.show.explorer import Choice, Slider
+from posenb.show.explorer import Choice, Slider, checked
 from posenb.train import runtime
 from posenb.world.skeletons import BODY17
 
@@ -59,7 +59,7 @@ def compute(parameters: Mapping[str, object]) -> Mixture:
     Raises:
         ValueError: if a control is missing, unknown or beyond its range.
     """
-    values = _checked(parameters)
+    values = checked(CONTROLS, parameters)
     generator, regressor = _networks()
     first, second = (
         generator.mapping(
@@ -109,20 +109,3 @@ def draw(state: Mixture, figure: Figure) -> None:
 @cache
 def _networks() -> tuple[Generator, KeypointRegressor]:
     return load_generator("wild"), load_regressor()
-
-
-def _checked(parameters: Mapping[str, object]) -> dict[str, float]:
-    """The numbers among the parameters, checked against their sliders."""
-    if set(parameters) != set(CONTROLS):
-        raise ValueError(f"expected the controls {list(CONTROLS)}, found {list(parameters)}")
-    values = {}
-    for name, control in CONTROLS.items():
-        value = parameters[name]
-        if isinstance(control, Choice):
-            if value not in control.options:
-                raise ValueError(f"{name} is {value!r}: expected one of {control.options}")
-            continue
-        if not isinstance(value, int | float) or not control.low <= value <= control.high:
-            raise ValueError(f"{name} is {value!r}: expected {control.low:g} to {control.high:g}")
-        values[name] = float(value)
-    return values

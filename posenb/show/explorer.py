@@ -100,6 +100,27 @@ def corners(controls: Controls) -> Iterator[dict[str, Any]]:
         yield dict(zip(controls, values, strict=True))
 
 
+def checked(controls: Controls, parameters: Mapping[str, object]) -> dict[str, float]:
+    """The numbers among the parameters of an explorer, checked against their sliders.
+
+    Raises:
+        ValueError: if a control is missing, unknown or beyond its range.
+    """
+    if set(parameters) != set(controls):
+        raise ValueError(f"expected the controls {list(controls)}, found {list(parameters)}")
+    values = {}
+    for name, control in controls.items():
+        value = parameters[name]
+        if isinstance(control, Choice):
+            if value not in control.ends:
+                raise ValueError(f"{name} is {value!r}: expected one of {control.ends}")
+            continue
+        if not isinstance(value, int | float) or not control.low <= value <= control.high:
+            raise ValueError(f"{name} is {value!r}: expected {control.low:g} to {control.high:g}")
+        values[name] = float(value)
+    return values
+
+
 def explore(
     compute: Compute,
     draw: Draw,

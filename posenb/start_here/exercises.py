@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from posenb.measure import distributions, keypoints
-from posenb.teach.exercises import exercise
+from posenb.teach.exercises import exercise, number
 from posenb.world import domains
 from posenb.world.domains import Domain
 from posenb.world.skeletons import BODY17, COCO17
@@ -77,7 +77,7 @@ def write_pck(answer: Callable[[Tensor, Tensor, float], Any]) -> str | None:
         return f"expected a function, found {type(answer).__name__}: answer = my_pck, no brackets."
     target = torch.zeros(1, 4, 2)
     predicted = torch.tensor([[[0.0, 0.0], [0.5, 0.0], [0.4, 0.4], [2.0, 0.0]]])
-    score = _number(answer(predicted, target, 0.5))
+    score = number(answer(predicted, target, 0.5))
     if score is None:
         return "expected one number in [0, 1]: take the mean over all joints of all poses."
     if score > 1:
@@ -98,7 +98,7 @@ def write_pck(answer: Callable[[Tensor, Tensor, float], Any]) -> str | None:
     for shape in ((17, 2), (5, 17, 3), (2, 3, 17, 2)):
         predicted, target = torch.rand(2, *shape, generator=generator)
         expected = keypoints.pck(predicted, target, 0.4).item()
-        score = _number(answer(predicted, target, 0.4))
+        score = number(answer(predicted, target, 0.4))
         if score is None or abs(score - expected) > 1e-4:
             return f"right in 2D, but for poses of shape {shape} expected {expected:.4f}."
     return None
@@ -141,7 +141,7 @@ def mmd2_from_kernels(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> str | 
     b = 0.5 + torch.randn(4, 3, generator=generator, dtype=torch.float64)
     # a linear kernel: its diagonal is not 1
     within_a, within_b, between = a @ a.T, b @ b.T, a @ b.T
-    found = _number(answer(within_a, within_b, between))
+    found = number(answer(within_a, within_b, between))
     if found is None:
         return "expected one number."
     n, m = len(a), len(b)
@@ -177,13 +177,6 @@ def _gap_to_lab(domain: Domain) -> float:
     """FD from a domain to `lab`, on the test split."""
     sets = (d.sample(POSES, seed=0, split="test").keypoints for d in (domain, domains.get("lab")))
     return distributions.frechet_distance(*sets)
-
-
-def _number(value: Any) -> float | None:
-    """A number, or a tensor of one number, as a float; None for anything else."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return value.item()
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _frozen(value: Any) -> Any:

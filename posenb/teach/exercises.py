@@ -11,10 +11,13 @@ The notebook's cell sets `answer = None`, which counts as open.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 Difficulty = Literal["easy", "medium", "hard"]
 Checker = Callable[[Any], str | None]
@@ -107,3 +110,31 @@ def check(name: str, answer: Any) -> Outcome:
         return Outcome.WRONG
     print(f"Exercise {name} is right.")
     return Outcome.RIGHT
+
+
+def misfit(found: Any, expected: Tensor) -> str | None:
+    """A complaint if the answer's output is no tensor of the expected shape."""
+    if not isinstance(found, Tensor):
+        return f"expected a tensor, found {type(found).__name__}: is there a return?"
+    if found.shape != expected.shape:
+        return f"expected the shape {tuple(expected.shape)}, found {tuple(found.shape)}."
+    return None
+
+
+def verdict(found: Tensor, expected: Tensor, replies: Iterable[tuple[Tensor, str]]) -> str | None:
+    """None if the answer is right, else the reply to the mistake that explains it."""
+    if torch.allclose(found, expected, atol=1e-4):
+        return None
+    for mistake, reply in replies:
+        if torch.allclose(found, mistake, atol=1e-4):
+            return reply
+    return (
+        f"the values differ from the expected ones by up to {(found - expected).abs().max():.3g}."
+    )
+
+
+def number(value: Any) -> float | None:
+    """A number, or a tensor of one number, as a float; None for anything else."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.item()
+    return float(value) if isinstance(value, int | float) else None
