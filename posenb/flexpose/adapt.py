@@ -1,7 +1,8 @@
 """FlexPose's second and third phase: move a pose distribution by a few poses, and sample it.
 
-Notebook 02 builds this step by step. `objective="paper"` is the paper's letter by letter; why the
-default differs is its story.
+Notebook 02 builds this step by step. `objective="paper"` follows the paper's equations; what the
+paper does not give (Gamma, optimiser, steps, batch) is ours. Why the default differs is the
+notebook's story.
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ def adagan(
     "Image generation from small datasets via batch statistics adaptation": each shot gets a
     latent code, and the generator with its new statistics has to paint the shot from it: L1,
     a perceptual term (Gamma), a term that keeps the latents normally distributed, and one that
-    keeps the statistics near the source's, with the published weights. Published runs take 10,000
+    keeps the statistics near the source's. The latents' term and jitter are as in the published
+    code; the other weights and the learning rates suit our networks. Published runs take 10,000
     steps; here the recipe's `steps` decide, with a learning rate that falls to zero. Ignores
     `layers` and `objective`.
     """

@@ -1,9 +1,9 @@
 """The chapter's experiments: `python -m posenb table flexpose.table1`, and so on.
 
 Before anything is adapted, the crops are made alike: a target's poses are cut out as the source's
-were (a box around the joints). How large somebody is in the crop is no matter of pose, and no U
-can change it: a generator that has always filled its picture cannot paint small people (table
-`settings`, last row).
+were (a box around the joints). How large somebody is in the crop is no matter of pose, and a
+generator that has always filled its picture hardly learns to paint small people; the last route of
+table `settings` tries.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def run(
 
 
 def draw(adapted: PoseSource, count: int, seed: int) -> Tensor:
-    """Poses for a table, painted in bfloat16: that moves FD by less than one thousandth of it."""
+    """Poses for a table, in bfloat16 (FD of 3,000 source poses: .2434, in float32 .2433)."""
     with runtime.autocast(runtime.device(), True):
         return adapted.sample(count, seed).float().cpu()
 

@@ -60,7 +60,7 @@ def test_recorded_poses_are_split_by_subject_and_not_repeated():
 
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
 def test_cards_are_of_the_shipped_weights(name):
-    if not card_path(f"flexpose.{name}").is_file():
+    if name != "table1" and not card_path(f"flexpose.{name}").is_file():
         pytest.skip(f"flexpose.{name} is not in the repository")
     weights = cards.load(f"flexpose.{name}")["configuration"]["weights"]
     assert weights == digests(*weights)
