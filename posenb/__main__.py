@@ -140,22 +140,21 @@ def _may_ship(options: argparse.Namespace, history: loop.History) -> bool:
 
 
 def _train_taus(options: argparse.Namespace) -> int:
-    recipe = _adaptation(options)
-    learned = taus.train_taus(options.folder, recipe=recipe, seed=options.seed)
+    steps = _steps(options)
+    learned = taus.train_taus(options.folder, steps=steps, seed=options.seed)
     if any(adapted.history.interrupted for adapted in learned.values()):
         return 130
     if not options.no_ship:
-        taus.ship_taus(learned, recipe, options.seed)
+        taus.ship_taus(learned, steps, options.seed)
     return 0
 
 
-def _adaptation(options: argparse.Namespace) -> flexpose.Recipe:
-    """The recipe of an adaptation that may have fewer or more steps than usual."""
-    if options.steps is None:
-        return flexpose.Recipe()
-    if options.steps < 1:
+def _steps(options: argparse.Namespace) -> int | None:
+    """Steps of an adaptation, None for as many as usual."""
+    if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps must be at least 1, found {options.steps}")
-    return flexpose.Recipe(steps=options.steps)
+    steps: int | None = options.steps
+    return steps
 
 
 def _flexpose(options: argparse.Namespace) -> int:
@@ -164,7 +163,8 @@ def _flexpose(options: argparse.Namespace) -> int:
         raise ValueError(f"there is no prior {options.source!r} of bodies; there are: {known}")
     if options.count < 1:
         raise ValueError(f"--count must be at least 1, found {options.count}")
-    recipe, device = _adaptation(options), runtime.device()
+    steps, device = _steps(options), runtime.device()
+    recipe = flexpose.Recipe() if steps is None else flexpose.Recipe(steps=steps)
     # A prior of several sources is cropped as `wild` is, the most usual of them.
     like = domains.get(options.source if options.source in domains.names() else "wild")
     shots = files.read_shots(options.shots, like.margin)

@@ -8,10 +8,10 @@ notebook's story.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from posenb.flexpose.losses import energy_distance, matching
 from posenb.flexpose.networks import AdaptedGenerator
 from posenb.flexpose.shots import pose_mixup
 from posenb.prior import weights
-from posenb.prior.losses import feature_distance, generator_loss
+from posenb.prior.losses import feature_distance
 from posenb.prior.networks import (
     Begun,
     Discriminator,
@@ -46,17 +46,17 @@ class Recipe:
 
     Attributes:
         steps: of Adam.
-        batch: images a step; for `distribution` a multiple of 4, the critic's group.
+        batch: images a step.
         learning_rate: of Adam, falling in a cosine to zero.
-        realism: weight of the critic beside the energy distance (`distribution`).
+        realism: weight of re-rendering beside the energy distance (`distribution`).
         rematch: steps between two matchings (`transport`).
         concentration: a of Pose-mixup's ratio ~ Beta(a, a); the paper's is uniform, 1.
     """
 
     steps: int = 200
-    batch: int = 64
-    learning_rate: float = 1e-3
-    realism: float = 0.01
+    batch: int = 32
+    learning_rate: float = 3e-4
+    realism: float = 0.05
     rematch: int = 25
     concentration: float = 1.0
 
@@ -78,15 +78,21 @@ class Recipe:
             )
 
 
+USUAL: Mapping[Objective, Recipe] = {
+    "paper": Recipe(batch=64, learning_rate=1e-3),
+    "transport": Recipe(batch=64, learning_rate=1e-3),
+    "distribution": Recipe(),
+}
+
+
 @dataclass(frozen=True)
 class Readers:
     """The frozen networks that look at images while a generator is adapted.
 
     Attributes:
         regressor: beta, reads keypoints.
-        features: Gamma, compares images (`paper` and `transport`).
-        critic: the discriminator of the source generator, which knows how its images look
-            (`distribution`, and the baselines that play on against it).
+        features: Gamma, compares images.
+        critic: the discriminator of the source generator, for baselines that play on against it.
         skeleton: of the poses that beta reads.
     """
 
@@ -189,9 +195,10 @@ def adapt(
         objective: `paper` gives every latent code a pose for good and compares images through
             Gamma (Eq. 5); `transport` does the same but matches latents to poses by optimal
             transport, again and again; `distribution` needs no pairs: energy distance between
-            beta's keypoints and T*, and the source's discriminator as a judge of images.
+            beta's keypoints and T*, and a term that wants every picture to show, seen through
+            Gamma, what beta reads in it (Eq. 8 as a loss).
         seed: of mixtures, latents and batches.
-        recipe: numbers of the training; default `Recipe()`.
+        recipe: numbers of the training; default that of the objective in `USUAL`.
         readers: beta, Gamma and the discriminator; default those shipped with the generator.
         bias: give tau a vector, too; see `StyleTransfer`.
         linear: False takes a small network in place of U; see `StyleTransfer`.
@@ -206,38 +213,54 @@ def adapt(
         ValueError: for a layer out of range, an unknown objective, or poses that cannot guide:
             fewer than 2, with hidden joints, or of a skeleton that beta does not read.
     """
-    network = AdaptedGenerator.of(generator, layers, bias=bias, linear=linear, seed=seed)
     return learn(
-        network,
+        generator,
+        AdaptedGenerator.of(generator, layers, bias=bias, linear=linear, seed=seed),
         few_shot,
         shots_mixed,
         objective,
         seed,
-        Readers.of(generator, readers, few_shot),
         recipe=recipe,
+        readers=readers,
         checkpoint=checkpoint,
         progress=progress,
         callback=callback,
     )
 
 
+class Options(TypedDict, total=False):
+    """How an adaptation runs, whatever it learns; each as in `adapt`.
+
+    A recipe left out is the method's own, readers left out are those shipped with the generator.
+    """
+
+    recipe: Recipe | None
+    readers: Readers | None
+    checkpoint: Path | None
+    progress: bool
+    callback: Callable[[Any, loop.History], None] | None
+
+
 def learn(
+    source: Generator,
     network: Any,
     few_shot: PoseSet,
     shots_mixed: int,
     objective: Objective,
     seed: int,
-    readers: Readers,
     *,
     recipe: Recipe | None = None,
+    readers: Readers | None = None,
     checkpoint: Path | None = None,
     progress: bool = True,
     callback: Callable[[AdaptTask, loop.History], None] | None = None,
 ) -> Adapted:
-    """Train those weights of a generator that require gradients; arguments as in `adapt`."""
-    recipe = recipe or Recipe()
+    """Train those weights of a network made from a source that require gradients; see `adapt`."""
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
+    recipe, readers = recipe or USUAL[objective], Readers.of(source, readers, few_shot)
     device = next(network.parameters()).device
-    target = mixed(few_shot, shots_mixed, seed, recipe).to(device)  # (pairs, J, 2)
+    target = mixed(few_shot, shots_mixed, seed, recipe.concentration).to(device)  # (pairs, J, 2)
     task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)
     identity = {
         "objective": objective,
@@ -261,10 +284,10 @@ def learn(
     return Adapted(network, readers.regressor, few_shot.skeleton, history)
 
 
-def mixed(few_shot: PoseSet, shots_mixed: int, seed: int, recipe: Recipe) -> Tensor:
+def mixed(few_shot: PoseSet, shots_mixed: int, seed: int, concentration: float = 1.0) -> Tensor:
     """T* of one seed, drawn on the CPU: the same on every device."""
     random = runtime.generator((seed, 0))
-    return pose_mixup(few_shot.keypoints.cpu(), shots_mixed, random, recipe.concentration)
+    return pose_mixup(few_shot.keypoints.cpu(), shots_mixed, random, concentration)
 
 
 def sample(adapted: PoseSource, count: int, seed: int, progress: bool = False) -> PoseSet:
@@ -346,8 +369,6 @@ class AdaptTask:
         readers: Readers,
         autocast: bool = True,
     ) -> None:
-        if objective not in OBJECTIVES:
-            raise ValueError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
         self.network, self.target, self.skeleton = network, target, skeleton
         self.objective, self.recipe, self.seed = objective, recipe, seed
         self.readers, self.autocast, self.device = readers, autocast, target.device
@@ -411,16 +432,17 @@ class AdaptTask:
         return feature_distance(found, [stage[partner] for stage in self.wanted]).mean()
 
     def _distribution(self, random: torch.Generator) -> dict[str, Tensor]:
-        """Energy distance of keypoints, and the critic's opinion, on new latents."""
+        """Energy distance of keypoints, and images against their re-renderings, on new latents."""
         z = self.network.sample_z(self.recipe.batch, random)
         with runtime.autocast(self.device, self.autocast):
             images = self.network(z)
             keypoints = self.readers.regressor(images)
-            logits = self.readers.critic(images)
+            again = draw_skeletons(keypoints, self.skeleton, images.shape[-1])
+            painted, drawn = (self.readers.features.features(x) for x in (images, again))
         energy = energy_distance(keypoints.flatten(1), self.target.flatten(1), self.within)
-        unreal = generator_loss(logits.float())
-        loss = energy + self.recipe.realism * unreal
-        return {"loss": loss, "energy": energy, "unreal": unreal}
+        redrawn = feature_distance(painted, drawn).mean()
+        loss = energy + self.recipe.realism * redrawn
+        return {"loss": loss, "energy": energy, "redrawn": redrawn}
 
     def _paint(self, chosen: Tensor) -> Tensor:
         """Images of some of the fixed latents; only tau and what follows it is computed."""

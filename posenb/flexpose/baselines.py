@@ -1,24 +1,23 @@
 """What FlexPose is compared with, each after its own paper, and two that a sceptic asks for.
 
-All take the arguments of `adapt`, and give something that `sample` draws poses from; arguments
-that mean nothing to a method are ignored by it, and its docstring says which. Pose-mixup is
-FlexPose's own regularisation, so methods that fine-tune networks see the bare shots unless
-`shots_mixed` says otherwise.
+All give something that `sample` draws poses from. Pose-mixup is FlexPose's own regularisation, so
+methods that fine-tune networks see the bare shots unless `shots_mixed` says otherwise. Each has a
+recipe of its own: steps and learning rate are those that table `tuning` found best for it.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from posenb.flexpose.adapt import Adapted, Objective, Readers, Recipe, learn, mixed
+from posenb.flexpose.adapt import Adapted, Objective, Options, Readers, Recipe, learn, mixed
 from posenb.measure.distributions import gaussian_like
 from posenb.measure.keypoints import procrustes
 from posenb.prior.losses import feature_distance
@@ -30,22 +29,17 @@ from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import Skeleton
 
-FROZEN_ABOVE = 8  # pixels: FreezeD freezes the discriminator's blocks that see finer detail
+GAME = Recipe(steps=200, batch=32, learning_rate=2e-3)  # of `finetune_all` and `freeze_d`
+STATISTICS = Recipe(steps=800, learning_rate=5e-3)  # of `adagan`
+FROZEN_ABOVE = 16  # pixels: FreezeD freezes the discriminator's blocks that see finer detail
 
 
 def source_only(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
-    shots_mixed: int = 0,
-    objective: Objective = "distribution",
-    seed: int = 0,
     *,
-    recipe: Recipe | None = None,
+    seed: int = 0,
     readers: Readers | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Adapted:
     """The source's generator as it is: what every adaptation has to beat. Learns nothing."""
     readers = Readers.of(generator, readers, few_shot)
@@ -55,16 +49,15 @@ def source_only(
 def finetune_all(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
+    *,
     shots_mixed: int = 0,
-    objective: Objective = "distribution",
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Adapted:
     """The game goes on with the shots as real images, all weights learning (Wang et al., 2018).
 
-    "Transferring GANs": generator and discriminator start from the source's. Ignores `layers` and
-    `objective`; of the recipe it takes `steps`.
+    "Transferring GANs": generator and discriminator start from the source's. Of the recipe it takes
+    steps, batch and learning rate.
     """
     return _play_on(generator, few_shot, shots_mixed, seed, False, **options)
 
@@ -72,17 +65,16 @@ def finetune_all(
 def freeze_d(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
+    *,
     shots_mixed: int = 0,
-    objective: Objective = "distribution",
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Adapted:
     """Fine-tuning with the discriminator's lower layers frozen (Mo, Cho and Shin, 2020).
 
-    The whole generator learns, and of the discriminator what works at 8 pixels and below (how many
-    layers is theirs to choose, too; the published default for 256 pixels trains one block more).
-    Ignores `layers` and `objective`; of the recipe it takes `steps`.
+    The whole generator learns, and of the discriminator what works at 16 pixels and below, as in
+    the published code.
+    Of the recipe it takes steps, batch and learning rate.
     """
     return _play_on(generator, few_shot, shots_mixed, seed, True, **options)
 
@@ -93,10 +85,10 @@ def _play_on(
     shots_mixed: int,
     seed: int,
     freeze: bool,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Adapted:
     """The StyleGAN game of notebook 01, with the shots in the place of the training poses."""
-    run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
+    run = _Run.of(generator, few_shot, shots_mixed, seed, GAME, **options)
     player = copy.deepcopy(generator).requires_grad_(True)
     critic = copy.deepcopy(run.readers.critic)
     critic.requires_grad_(True)
@@ -105,7 +97,7 @@ def _play_on(
         for size, block in critic.blocks.items():
             block.requires_grad_(int(size) <= FROZEN_ABOVE)
     task = PriorTask(
-        PriorRecipe(batch=32, seed=seed),
+        PriorRecipe(batch=run.recipe.batch, learning_rate=run.recipe.learning_rate, seed=seed),
         run.target,
         player,
         critic,
@@ -120,11 +112,10 @@ def _play_on(
 def adagan(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
+    *,
     shots_mixed: int = 0,
-    objective: Objective = "distribution",
     seed: int = 0,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Adapted:
     """Only a scale and a shift a channel learn, and one latent a shot (Noguchi and Harada, 2019).
 
@@ -132,11 +123,10 @@ def adagan(
     latent code, and the generator with its new statistics has to paint the shot from it: L1,
     a perceptual term (Gamma), a term that keeps the latents normally distributed, and one that
     keeps the statistics near the source's. The latents' term and jitter are as in the published
-    code; the other weights and the learning rates suit our networks. Published runs take 10,000
-    steps; here the recipe's `steps` decide, with a learning rate that falls to zero. Ignores
-    `layers` and `objective`.
+    code; the other weights suit our networks. Published runs take 10,000 steps. The recipe's
+    learning rate is that of the statistics; latents learn ten times faster; both rates fall to 0.
     """
-    run = _Run.of(generator, few_shot, shots_mixed, seed, **options)
+    run = _Run.of(generator, few_shot, shots_mixed, seed, STATISTICS, **options)
     network = rescaled(generator)
     task = AdaGanTask(network, run.target, few_shot.skeleton, run.recipe, seed, run.readers)
     history = run.fit(task, "AdaGAN")
@@ -146,23 +136,20 @@ def adagan(
 def lora(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
+    *,
     shots_mixed: int = 1000,
     objective: Objective = "distribution",
     seed: int = 0,
-    *,
     rank: int = 8,
-    readers: Readers | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Adapted:
     """Low-rank changes of every weight of the generator (Hu et al., 2021; r = 8 in FlexPose).
 
     W0 + B A for all linear layers and convolutions, f and A included, with FlexPose's own
-    objective and mixtures, so that what differs is what learns. Ignores `layers`.
+    objective and mixtures, so that what differs is what learns.
     """
     network = low_rank(generator, rank, seed)
-    readers = Readers.of(generator, readers, few_shot)
-    return learn(network, few_shot, shots_mixed, objective, seed, readers, **options)
+    return learn(generator, network, few_shot, shots_mixed, objective, seed, **options)
 
 
 @dataclass(frozen=True)
@@ -185,20 +172,14 @@ class Sampler:
 def bootstrap(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
-    shots_mixed: int = 0,
-    objective: Objective = "distribution",
-    seed: int = 0,
     *,
-    recipe: Recipe | None = None,
+    shots_mixed: int = 0,
+    seed: int = 0,
     readers: Readers | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """The shots themselves, or their mixtures, again and again. Learns nothing."""
     Readers.of(generator, readers, few_shot)  # the same poses are refused as by all others
-    poses = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
+    poses = mixed(few_shot, shots_mixed, seed)
 
     def draw(count: int, sample_seed: int) -> Tensor:
         random = runtime.generator((seed, 3, sample_seed))
@@ -210,23 +191,17 @@ def bootstrap(
 def gaussian(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
-    shots_mixed: int = 0,
-    objective: Objective = "distribution",
-    seed: int = 0,
     *,
-    recipe: Recipe | None = None,
+    shots_mixed: int = 0,
+    seed: int = 0,
     readers: Readers | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """A Gaussian with the mean and covariance of the shots, or of their mixtures.
 
     It needs no generator and knows no bodies: a sceptic's first question to any prior.
     """
     Readers.of(generator, readers, few_shot)
-    poses = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
+    poses = mixed(few_shot, shots_mixed, seed)
 
     def draw(count: int, sample_seed: int) -> Tensor:
         return gaussian_like(poses, count, runtime.generator((seed, 3, sample_seed)))
@@ -237,16 +212,10 @@ def gaussian(
 def moments(
     generator: Generator,
     few_shot: PoseSet,
-    layers: Sequence[int] = (),
-    shots_mixed: int = 0,
-    objective: Objective = "distribution",
-    seed: int = 0,
     *,
-    recipe: Recipe | None = None,
+    shots_mixed: int = 0,
+    seed: int = 0,
     readers: Readers | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[Any, loop.History], None] | None = None,
 ) -> Sampler:
     """Source poses moved joint by joint: one affine map a joint, no network.
 
@@ -256,7 +225,7 @@ def moments(
     """
     found = Readers.of(generator, readers, few_shot)
     reference = sample_poses(generator, found.regressor, 2000, seed=2**30 + seed)
-    target = mixed(few_shot, shots_mixed, seed, recipe or Recipe())
+    target = mixed(few_shot, shots_mixed, seed)
     move = joint_transport(reference, target.to(reference))
 
     def draw(count: int, sample_seed: int) -> Tensor:
@@ -314,10 +283,9 @@ class AdaGanTask:
         network: from `rescaled`.
         target: the shots, (M, J, 2).
         skeleton: of the shots.
-        recipe: `steps` and `batch`.
+        recipe: steps, batch, and the statistics' learning rate; the latents' is ten times that.
         seed: of latents and batches.
         readers: Gamma.
-        learning_rates: of statistics and latents.
         perceptual: weight of Gamma's term beside L1.
         latent: weight of the latents' term.
         keep: weight of the statistics' distance from the source's.
@@ -331,7 +299,6 @@ class AdaGanTask:
         recipe: Recipe,
         seed: int,
         readers: Readers,
-        learning_rates: tuple[float, float] = (5e-3, 5e-2),
         perceptual: float = 0.1,
         latent: float = 0.1,
         keep: float = 0.02,
@@ -346,8 +313,8 @@ class AdaGanTask:
         self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.Adam(
             [
-                {"params": list(self.learning.values()), "lr": learning_rates[0]},
-                {"params": [self.z], "lr": learning_rates[1]},
+                {"params": list(self.learning.values()), "lr": recipe.learning_rate},
+                {"params": [self.z], "lr": 10 * recipe.learning_rate},
             ],
             betas=(0.9, 0.99),
         )
@@ -458,15 +425,17 @@ class _Run:
         few_shot: PoseSet,
         shots_mixed: int,
         seed: int,
+        usual: Recipe,
         recipe: Recipe | None = None,
         readers: Readers | None = None,
         checkpoint: Path | None = None,
         progress: bool = True,
         callback: Callable[[Any, loop.History], None] | None = None,
     ) -> _Run:
-        recipe = recipe or Recipe()
+        recipe = recipe or usual
         readers = Readers.of(generator, readers, few_shot)
-        target = mixed(few_shot, shots_mixed, seed, recipe).to(generator.w_mean.device)
+        poses = mixed(few_shot, shots_mixed, seed, recipe.concentration)
+        target = poses.to(generator.w_mean.device)
         return cls(recipe, readers, target, seed, checkpoint, progress, callback)
 
     def fit(self, task: loop.Task, label: str) -> loop.History:

@@ -251,7 +251,7 @@ def pair_by_optimal_transport(answer: Callable[[Tensor, Tensor], Any]) -> str | 
 
 @exercise("02.6", title="FreezeD's choice", minutes=8, difficulty="hard")
 def freeze_ds_choice(answer: Callable[[Discriminator], Iterable[str]]) -> str | None:
-    """A function discriminator -> names of its parameters that work at 16 pixels or finer."""
+    """A function discriminator -> names of its parameters that work at 32 pixels or finer."""
     if not callable(answer):
         return NO_FUNCTION
     for resolution in (64, 32):
@@ -268,7 +268,7 @@ def freeze_ds_choice(answer: Callable[[Discriminator], Iterable[str]]) -> str | 
                 f"a discriminator of {resolution} pixels has no parameter {min(strangers)!r}: look "
                 "at the names of the one that is given."
             )
-        coarse = ("blocks.8.", "last.", "head.")
+        coarse = ("blocks.16.", "blocks.8.", "last.", "head.")
         wanted = {name for name in names if not name.startswith(coarse)}
         if found == wanted:
             continue
@@ -278,11 +278,11 @@ def freeze_ds_choice(answer: Callable[[Discriminator], Iterable[str]]) -> str | 
             return "those are the ones that learn: what sees fine detail must stay frozen."
         if found == {name for name in wanted if not name.startswith("read.")}:
             return "the first look at the colours, read, sees the full image: freeze it, too."
-        if found == wanted | {name for name in names if name.startswith("blocks.8.")}:
-            return "the block at 8 pixels learns: only 16 pixels and finer are frozen."
+        if found == wanted | {name for name in names if name.startswith("blocks.16.")}:
+            return "the block at 16 pixels learns: only 32 pixels and finer are frozen."
         if missing := wanted - found:
-            return f"{min(missing)} works at 16 pixels or finer, and must be frozen."
-        return f"{min(found - wanted)} works below 16 pixels, and must learn."
+            return f"{min(missing)} works at 32 pixels or finer, and must be frozen."
+        return f"{min(found - wanted)} works below 32 pixels, and must learn."
     return None
 
 

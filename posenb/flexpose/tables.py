@@ -16,10 +16,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from posenb import prior
 from posenb.flexpose import baselines
-from posenb.flexpose.adapt import PoseSource, Readers, Recipe, adapt
+from posenb.flexpose.adapt import USUAL, Adapted, PoseSource, Readers, Recipe, adapt
 from posenb.flexpose.shots import few_shot, recrop
 from posenb.measure import plausibility
 from posenb.measure.distributions import (
@@ -38,6 +39,7 @@ from posenb.train.sweep import run_table
 from posenb.world import domains
 from posenb.world.datasets import coco, mpii
 from posenb.world.domains import Domain, Split
+from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17
 
@@ -50,26 +52,56 @@ POOL = 5_000  # annotated training poses of the target that the shots are drawn 
 TRIED_LAYERS = (*((layer,) for layer in range(1, 10)), (1, 2), (2, 3), (1, 3), (1, 2, 3))
 PAIRS = (30, 65, 130, 260, 520, 1000)
 
+# What `tuning` tries: learning rates and steps, the usual first, the batch, and other changes.
+CHANGES: Mapping[str, dict[str, Any]] = {
+    "layer 3": {"layers": (3,)},
+    "layers 1 to 5": {"layers": (1, 2, 3, 4, 5)},
+    "all layers": {"layers": tuple(range(1, 10))},
+    "no re-rendering": {"recipe": {"realism": 0.0}},
+    "re-rendering counts double": {"recipe": {"realism": 0.1}},
+}
+TRIED: Mapping[str, tuple[Sequence[float], Sequence[int], int, Sequence[str]]] = {
+    "FlexPose": ((3e-4, 1e-4, 1e-3), (200, 50, 500), 32, tuple(CHANGES)),
+    "FlexPose, paper": ((1e-3, 3e-4, 3e-3), (200,), 64, ()),
+    "FlexPose, transport": ((1e-3, 3e-4, 3e-3), (200,), 64, ()),
+    "LoRA": ((3e-4, 1e-4, 1e-3), (200, 50), 32, ()),
+    "AdaGAN": ((5e-3, 1.5e-3, 1.5e-2), (800, 200), 64, ()),
+    "AdaGAN, mixtures": ((5e-3, 1.5e-3, 1.5e-2), (800, 200), 32, ()),
+    "fine-tune all": ((2e-3, 6e-4, 2e-4), (200, 50, 500), 32, ()),
+    "fine-tune all, mixtures": ((2e-3, 6e-4), (200, 50), 32, ()),
+    "FreezeD": ((2e-3, 6e-4, 2e-4), (200, 50), 32, ()),
+}
+
 LOADERS: Mapping[str, Callable[..., PoseSet]] = {"coco": coco.load, "mpii": mpii.load}
 
 Method = Callable[..., PoseSource]
+MIXED: dict[str, Any] = {"shots_mixed": 1000}
+PAPER: dict[str, Any] = {"objective": "paper"}
 # Rows of Table 1: what is adapted, and how. The label is what the card shows.
 METHODS: Mapping[str, tuple[Method, dict[str, Any]]] = {
     "source only": (baselines.source_only, {}),
     "bootstrap of the shots": (baselines.bootstrap, {}),
-    "bootstrap of the mixtures": (baselines.bootstrap, {"shots_mixed": 1000}),
+    "bootstrap of the mixtures": (baselines.bootstrap, MIXED),
     "Gaussian on the shots": (baselines.gaussian, {}),
-    "Gaussian on the mixtures": (baselines.gaussian, {"shots_mixed": 1000}),
+    "Gaussian on the mixtures": (baselines.gaussian, MIXED),
     "affine map a joint": (baselines.moments, {}),
     "fine-tune all": (baselines.finetune_all, {}),
+    "fine-tune all, mixtures": (baselines.finetune_all, MIXED),
     "FreezeD": (baselines.freeze_d, {}),
-    "AdaGAN": (baselines.adagan, {"recipe": Recipe(steps=800)}),  # all shots fit in one batch
-    "LoRA, paper's objective": (baselines.lora, {"objective": "paper"}),
+    "AdaGAN": (baselines.adagan, {}),
+    "AdaGAN, mixtures": (baselines.adagan, MIXED),
+    "LoRA, paper's objective": (baselines.lora, PAPER),
     "LoRA": (baselines.lora, {}),
-    "FlexPose, paper": (adapt, {"objective": "paper", "layers": (3,)}),
+    "FlexPose, paper": (adapt, {**PAPER, "layers": (3,)}),
     "FlexPose, transport": (adapt, {"objective": "transport"}),
     "FlexPose": (adapt, {}),
 }
+RECIPES: Mapping[Method, Recipe] = {  # of the methods that do not share an objective
+    baselines.finetune_all: baselines.GAME,
+    baselines.freeze_d: baselines.GAME,
+    baselines.adagan: baselines.STATISTICS,
+}
+TRAINED = (*RECIPES, baselines.lora, adapt)
 FLOOR = "other held-out poses (floor)"
 TRAINING = "training poses of the target"
 
@@ -100,6 +132,7 @@ class Reference:
             "precision": precision(self.real[:few], poses[:few]),
             "spread": spread_ratio(poses, self.real),
             "bone violations": float(self.limits.bone_violations(poses).float().mean()),
+            "size violations": float(self.limits.size_violations(poses).float().mean()),
             "joint violations": float(self.limits.joint_violations(poses).float().mean()),
         }
 
@@ -117,7 +150,10 @@ class Target(Protocol):
 
 
 class Recorded:
-    """Real poses as a target: drawn without replacement, half the pictures or people held out.
+    """Real poses as a target: drawn without replacement; two thirds of the pictures are held out.
+
+    A distance between samples grows as they shrink, so all rows of a table have as many poses as
+    there are in each half of those held out; a third is left to draw the shots from.
 
     Args:
         poses: all of them, with all joints; what stands before " / " in `subject` stays together.
@@ -127,7 +163,7 @@ class Recorded:
         groups = [name.split(" / ")[0] for name in poses.subject]
         names = sorted(set(groups))
         order = torch.randperm(len(names), generator=runtime.generator(0)).tolist()
-        held_out = {names[i] for i in order[: len(names) // 2]}
+        held_out = {names[i] for i in order[len(names) // 3 :]}
         self.test = poses[[i for i, name in enumerate(groups) if name in held_out]]
         self.train = poses[[i for i, name in enumerate(groups) if name not in held_out]]
         self.digest = state_hash(poses.keypoints)
@@ -212,21 +248,53 @@ def run(
         options: arguments of the method that differ from its row's.
     """
     ruler = reference(domain, seed, count)
+    count = len(ruler.real)  # of recorded poses there may be fewer
     if method == FLOOR:
         return ruler.measure(ruler.other)
     if method == TRAINING:
         return ruler.measure(domain.sample(count, 3000 + seed).keypoints)
     call, usual = METHODS[method]
-    guides = shots(domain, per_class, seed)
+    quiet = {"progress": False} if call in TRAINED else {}
     adapted = call(
         prior.load_generator(source, runtime.device()),
-        guides,
+        shots(domain, per_class, seed),
         seed=seed,
         readers=readers(source),
-        progress=False,
-        **{**usual, **options},
+        **{**quiet, **usual, **options},
     )
-    return ruler.measure(draw(adapted, count, seed))
+    found = ruler.measure(draw(adapted, count, seed))
+    if isinstance(adapted, Adapted):
+        found["misread"] = misread(adapted, seed)
+    return found
+
+
+@torch.no_grad()
+def misread(adapted: Adapted, seed: int, count: int = 1000) -> float:
+    """How far pictures differ from drawings of the keypoints that are read in them.
+
+    FlexPose learns through the regressor that also reads its poses. If the generator had learned
+    to fool it, pictures would no longer show what is read from them, and this share would rise.
+
+    Args:
+        adapted: a generator with its regressor.
+        seed: of the latents.
+        count: number of pictures.
+
+    Returns:
+        Sum of absolute differences on a grid of 16 x 16 cells by the sum of the drawing, the median
+        of all pictures: .06 for drawings of real poses, about 2 if a skeleton is read beside the
+        one that is painted.
+    """
+    generator = adapted.generator
+    device = next(generator.parameters()).device
+    random = runtime.generator(seed, device)
+    shares = []
+    for first in range(0, count, 64):
+        image = generator(generator.sample_z(min(64, count - first), random))
+        again = draw_skeletons(adapted.regressor(image), adapted.skeleton, image.shape[-1])
+        painted, read = (adaptive_avg_pool2d(x, 16) for x in (image.clamp(0, 1), again))
+        shares.append((painted - read).abs().sum((1, 2, 3)) / read.sum((1, 2, 3)))
+    return float(torch.cat(shares).median())
 
 
 def draw(adapted: PoseSource, count: int, seed: int) -> Tensor:
@@ -261,8 +329,38 @@ def table1(seeds: Sequence[int] = SEEDS, jobs: int = 1, target: str = "lab") -> 
         seeds,
         lambda row, seed: run(row["poses"], "wild", chosen, seed, POSES),
         jobs=jobs,
-        configuration={**configuration(POSES), "target": repr(chosen)},
+        configuration={
+            **configuration(POSES),
+            "target": repr(chosen),
+            "methods": {label: plain(*method) for label, method in METHODS.items()},
+        },
     )
+
+
+def tuning(seeds: Sequence[int] = (0,), jobs: int = 1) -> dict[str, Any]:
+    """Card `flexpose.tuning`: learning rates and steps of all that train, from `wild` to `stage`.
+
+    No other table has this target, and here its poses may be looked at: what is best on it is what
+    each method gets everywhere else.
+    """
+    rows = [
+        {"poses": label, "rate": rate, "steps": steps, "batch": batch, "change": change}
+        for label, (rates, lengths, batch, changes) in TRIED.items()
+        for rate, steps, change in (
+            *((rate, lengths[0], "") for rate in rates),
+            *((rates[0], steps, "") for steps in lengths[1:]),
+            *((rates[0], lengths[0], change) for change in changes),
+        )
+    ]
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        recipe = Recipe(steps=row["steps"], learning_rate=row["rate"], batch=row["batch"])
+        plan = dict(CHANGES.get(row["change"], {}))
+        plan["recipe"] = dataclasses.replace(recipe, **plan.pop("recipe", {}))
+        return run(row["poses"], "wild", alike("stage"), seed, FEWER, **plan)
+
+    shared = {**configuration(FEWER), "target": repr(alike("stage"))}
+    return run_table("flexpose.tuning", rows, seeds, measure, jobs=jobs, configuration=shared)
 
 
 def layers(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
@@ -302,7 +400,7 @@ def pairs(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
     A linear fit of n targets on d features that know nothing about them keeps d / (n - d - 1) of
     the targets' variance at new latents: at n of about 2 d all of it, far above hardly any.
     """
-    recipe = Recipe(steps=600, learning_rate=3e-3)
+    recipe = Recipe(steps=600, batch=64, learning_rate=3e-3)
 
     def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
         return run(
@@ -323,7 +421,7 @@ def pairs(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
         seeds,
         measure,
         jobs=jobs,
-        configuration={**configuration(FEWER), "recipe": dataclasses.asdict(recipe)},
+        configuration={**configuration(FEWER), "paired": plain(adapt, {"recipe": recipe})},
     )
 
 
@@ -346,7 +444,7 @@ def ablation(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
             "linear": False,
         },
         "with a bias": {"bias": True},
-        "no critic": {"recipe": Recipe(realism=0.0)},
+        "no re-rendering": {"recipe": Recipe(realism=0.0)},
         "15 shots": {"per_class": 1},
         "60 shots": {"per_class": 4},
         "120 shots": {"per_class": 8},
@@ -361,7 +459,10 @@ def ablation(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
         seeds,
         measure,
         jobs=jobs,
-        configuration=configuration(FEWER),
+        configuration={
+            **configuration(FEWER),
+            "plans": {change: plain(adapt, plan) for change, plan in plans.items()},
+        },
     )
 
 
@@ -393,7 +494,10 @@ def settings(seeds: Sequence[int] = SEEDS, jobs: int = 1) -> dict[str, Any]:
         seeds,
         measure,
         jobs=jobs,
-        configuration=configuration(FEWER, *(source for source, _, _ in routes)),
+        configuration={
+            **configuration(FEWER, *(source for source, _, _ in routes)),
+            "methods": {label: plain(*METHODS[label]) for label in methods},
+        },
     )
 
 
@@ -406,12 +510,21 @@ def configuration(count: int, *sources: str) -> dict[str, Any]:
     ]
     return {
         "poses": count,
-        "recipe": dataclasses.asdict(Recipe()),
         "weights": digests(*weights, "prior_regressor", "prior_features"),
     }
 
 
+def plain(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A method and its options as plain data, the recipe written out, for a card."""
+    found = {**options, "method": method.__name__}
+    if method not in TRAINED:
+        return found
+    usual = RECIPES.get(method) or USUAL[options.get("objective", "distribution")]
+    return {**found, "recipe": dataclasses.asdict(options.get("recipe", usual))}
+
+
 TABLES: dict[str, Callable[..., dict[str, Any]]] = {
+    "tuning": tuning,
     "table1": table1,
     "layers": layers,
     "pairs": pairs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from posenb import prior
-from posenb.flexpose.adapt import OBJECTIVES, Adapted, Objective, Readers, Recipe, adapt
+from posenb.flexpose.adapt import OBJECTIVES, USUAL, Adapted, Objective, Readers, Recipe, adapt
 from posenb.flexpose.networks import AdaptedGenerator, Block, StyleTransfer
 from posenb.flexpose.tables import alike, shots
 from posenb.prior.networks import Generator
@@ -131,7 +131,7 @@ def load_taus(source: Generator) -> dict[Variant, AdaptedGenerator]:
 def train_taus(
     folder: Path,
     variants: Sequence[Variant] | None = None,
-    recipe: Recipe | None = None,
+    steps: int | None = None,
     seed: int = 0,
     device: torch.device | None = None,
 ) -> dict[Variant, Adapted]:
@@ -140,7 +140,7 @@ def train_taus(
     Args:
         folder: of the checkpoints, one a variant.
         variants: what to learn; default VARIANTS.
-        recipe: default `Recipe()`.
+        steps: of each adaptation; default as many as its objective usually has.
         seed: of shots, latents and batches.
         device: default as in `runtime.device`.
 
@@ -157,7 +157,7 @@ def train_taus(
             variant.layers,
             objective=variant.objective,
             seed=seed,
-            recipe=recipe,
+            recipe=_recipe(variant, steps),
             readers=readers,
             checkpoint=folder / f"{variant.key.replace('/', '_')}.pt",
         )
@@ -167,9 +167,7 @@ def train_taus(
     return learned
 
 
-def ship_taus(
-    learned: Mapping[Variant, Adapted], recipe: Recipe | None = None, seed: int = 0
-) -> None:
+def ship_taus(learned: Mapping[Variant, Adapted], steps: int | None = None, seed: int = 0) -> None:
     """Write what `train_taus` learned as an asset.
 
     Raises:
@@ -181,18 +179,15 @@ def ship_taus(
             raise ValueError(f"{variant.key} is not finished: run the same command again")
         taus[variant] = adapted.generator.transfer
         device = adapted.generator.source.w_mean.device
-    recipe = recipe or Recipe()
+    shorter = "" if steps is None else f" --steps {steps}"
     record = {
-        "command": f"python -m posenb train flexpose --steps {recipe.steps} --seed {seed}",
+        "command": f"python -m posenb train flexpose{shorter} --seed {seed}",
         "configuration": {
             "source": SOURCE,
             "target": TARGET,
             "variants": [variant.key for variant in learned],
-            "recipe": asdict(recipe),
-            "weights": digests(
-                *(f"prior_{SOURCE}", f"prior_{SOURCE}_discriminator_64"),
-                *("prior_regressor", "prior_features"),
-            ),
+            "recipes": {v.objective: asdict(_recipe(v, steps)) for v in learned},
+            "weights": digests(f"prior_{SOURCE}", "prior_regressor", "prior_features"),
         },
         "seed": seed,
         "data_hash": checkpoints.state_hash(
@@ -203,6 +198,12 @@ def ship_taus(
         "wall_seconds": round(sum(a.history.seconds for a in learned.values()), 1),
     }
     save_taus(taus, record)
+
+
+def _recipe(variant: Variant, steps: int | None) -> Recipe:
+    """The usual recipe of a variant's objective, perhaps with another number of steps."""
+    usual = USUAL[variant.objective]
+    return usual if steps is None else replace(usual, steps=steps)
 
 
 @functools.lru_cache(maxsize=8)

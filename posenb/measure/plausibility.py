@@ -19,6 +19,7 @@ class Plausibility:
         chains: (parent, joint, child): two bones that meet.
         longest: length that nearly all real bones stay below, (bones,), in the units of the
             keypoints.
+        least: length that the bones of nearly all real poses reach in all, in the same units.
         trees: for each chain, the real pairs of bone vectors.
         reach: for each chain, the distance within which a real pair has a real neighbour.
         joints: number of joints J.
@@ -27,6 +28,7 @@ class Plausibility:
     bones: Sequence[tuple[int, int]]
     chains: Sequence[tuple[int, int, int]]
     longest: Tensor
+    least: float
     trees: Sequence[cKDTree]
     reach: Sequence[float]
     joints: int
@@ -34,7 +36,8 @@ class Plausibility:
     def bone_violations(self, keypoints: Tensor) -> Tensor:
         """Whether some bone is longer than nearly all real ones, (N,) bool.
 
-        Seen from a camera a bone may look as short as it likes, so only length tells.
+        Seen from a camera a bone may look as short as it likes, so only length tells; for bodies
+        that are short in all bones at once, see `size_violations`.
 
         Args:
             keypoints: poses (N, J, 2).
@@ -44,6 +47,20 @@ class Plausibility:
         """
         _check(keypoints, self.joints)
         return (_lengths(keypoints, self.bones) > self.longest).any(-1)
+
+    def size_violations(self, keypoints: Tensor) -> Tensor:
+        """Whether all bones together are shorter than those of nearly all real poses, (N,) bool.
+
+        Crumpled bodies have no bone that is too long and no joint that is bent too far.
+
+        Args:
+            keypoints: poses (N, J, 2).
+
+        Raises:
+            ValueError: if a value is not finite, or the joints are not those of the real poses.
+        """
+        _check(keypoints, self.joints)
+        return _lengths(keypoints, self.bones).sum(-1) < self.least
 
     def joint_violations(self, keypoints: Tensor) -> Tensor:
         """Whether some joint is bent as hardly a real one is, (N,) bool.
@@ -99,7 +116,8 @@ def learn(
         distance, _ = tree.query(_pair(held_out, chain).numpy(force=True), workers=-1)
         reach.append(float(torch.quantile(torch.from_numpy(distance), share)))
     longest = torch.quantile(lengths, share, dim=0)
-    return Plausibility(bones, chains, longest, trees, reach, reference.shape[1])
+    least = float(torch.quantile(lengths.sum(-1), 1 - share))
+    return Plausibility(bones, chains, longest, least, trees, reach, reference.shape[1])
 
 
 def _check(keypoints: Tensor, joints: int) -> None:

@@ -74,7 +74,8 @@ def table(
 
     Args:
         card: from `load` or `run_table`.
-        columns: metrics to show, or a mapping from metric to heading. None: all.
+        columns: metrics to show, or a mapping from metric to heading. None: all that the first
+            row has. A row without a metric shows a dash.
         scale: factors on metrics, for example {"FD": 1000}; say so in the heading.
         digits: significant digits of the means.
         caption: None: name of the card, number of seeds, device.
@@ -86,7 +87,7 @@ def table(
     rows = [
         {
             **_labels(r),
-            **{headings[n]: _cell(r["metrics"][n], factor.get(n, 1.0), digits) for n in names},
+            **{headings[n]: _cell(r["metrics"].get(n), factor.get(n, 1.0), digits) for n in names},
         }
         for r in card["rows"]
     ]
@@ -104,7 +105,9 @@ def _labels(labelled: Mapping[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in labelled.items() if key != "metrics"}
 
 
-def _cell(metric: Mapping[str, Any], factor: float, digits: int) -> str:
+def _cell(metric: Mapping[str, Any] | None, factor: float, digits: int) -> str | None:
+    if metric is None:
+        return None
     mean = _significant(factor * metric["mean"], digits)
     if metric["low"] is None:
         return mean

@@ -77,13 +77,16 @@ def profile() -> str:
 def generator(seed: int | tuple[int, ...], device: torch.device | str = "cpu") -> torch.Generator:
     """Local random generator.
 
+    What is seeded is a hash. Else the latents of seed 0 would be the very numbers that a network's
+    first weights of seed 0 were, and such latents give distorted pictures.
+
     Args:
         seed: a number, or several, such as (seed, rank, step), for independent streams.
         device: where its random numbers are drawn.
     """
-    if not isinstance(seed, int):
-        seed = int.from_bytes(hashlib.sha256(repr(tuple(seed)).encode()).digest()[:8], "little")
-    return torch.Generator(device).manual_seed(seed)
+    several = (seed,) if isinstance(seed, int) else tuple(seed)
+    hashed = int.from_bytes(hashlib.sha256(repr(several).encode()).digest()[:8], "little")
+    return torch.Generator(device).manual_seed(hashed)
 
 
 @contextlib.contextmanager

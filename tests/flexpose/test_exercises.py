@@ -132,7 +132,7 @@ def pairing_greedy(generated: Any, target: Any) -> Any:
 
 
 def frozen(critic: Any) -> Any:
-    fine = ("read.", *(f"blocks.{size}." for size in (16, 32, 64, 128)))
+    fine = ("read.", *(f"blocks.{size}." for size in (32, 64, 128)))
     return {name for name, _ in critic.named_parameters() if name.startswith(fine)}
 
 
@@ -200,10 +200,14 @@ WRONG: list[tuple[str, Any, str]] = [
     ("02.6", learning, "the ones that learn"),
     ("02.6", lambda critic: {name for name, _ in critic.named_parameters()}, "all of it"),
     ("02.6", lambda critic: {n for n in frozen(critic) if "read" not in n}, "colours"),
-    ("02.6", lambda critic: frozen(critic) | {n for n in learning(critic) if "8" in n}, "8 pixels"),
+    (
+        "02.6",
+        lambda critic: frozen(critic) | {n for n in learning(critic) if "blocks.16" in n},
+        "16 pixels learns",
+    ),
     ("02.6", lambda critic: {"read.weight", "blocks.256.first.weight"}, "no parameter"),
     ("02.6", lambda critic: "read.weight", "set or list"),
-    ("02.6", lambda critic: {n for n in frozen(critic) if n.endswith("weight")}, "16 pixels"),
+    ("02.6", lambda critic: {n for n in frozen(critic) if n.endswith("weight")}, "32 pixels"),
 ]
 
 

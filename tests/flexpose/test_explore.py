@@ -16,6 +16,7 @@ from posenb.flexpose.networks import StyleTransfer
 from posenb.flexpose.weights import VARIANTS, Variant
 from posenb.show import explorer
 from posenb.show.style import new_figure
+from posenb.train import runtime
 from posenb.train.checkpoints import PROVENANCE
 
 HOME = explorer.home(explore.CONTROLS)
@@ -74,7 +75,7 @@ def test_the_images_are_those_of_the_adapted_generators() -> None:
     source, _, adapted = explore._networks()
     for amount in (0.0, 0.5, 1.0):
         state = explore.compute(EVERYTHING | {"amount": amount, "truncation": 0.7, "seed": 3})
-        z = source.sample_z(1, torch.Generator().manual_seed(3))
+        z = source.sample_z(1, runtime.generator(3))
         wanted = [source(z, 0.7), *(n.between(amount)(z, 0.7) for n in adapted.values())]
         torch.testing.assert_close(state.images, torch.cat(wanted), atol=1e-4, rtol=0)
 

@@ -41,6 +41,14 @@ def test_a_stretched_bone_is_found(limits: plausibility.Plausibility, real: Tens
     assert limits.bone_violations(poses)[long].all()
 
 
+def test_crumpled_bodies_are_found(limits: plausibility.Plausibility, real: Tensor) -> None:
+    fresh = real[8000:]
+    crumpled = fresh.mean(1, keepdim=True) + 0.3 * (fresh - fresh.mean(1, keepdim=True))
+    assert not limits.bone_violations(crumpled).any()
+    assert limits.size_violations(crumpled).float().mean() > 0.9
+    assert limits.size_violations(fresh).float().mean() < 0.01
+
+
 def test_a_broken_knee_is_found(limits: plausibility.Plausibility, real: Tensor) -> None:
     """Seen from where it may, a shank that goes on upwards past the hip is no human's."""
     upright = real[8000:]

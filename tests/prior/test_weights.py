@@ -53,9 +53,9 @@ def test_generated_poses_are_those_of_the_domain(
         n: prior.sample(prior.load_generator(n), regressor, 1200, seed=0) for n in {name, "wild"}
     }
     own = frechet_distance(drawn[name], real)
-    assert own < 0.06
+    assert own < 0.07
     assert name == "wild" or own < frechet_distance(drawn["wild"], real) / 3
-    assert spread_ratio(drawn[name], real) > 0.7
+    assert spread_ratio(drawn[name], real) > 0.6
 
 
 def test_sampling_is_seeded_and_batched(regressor: prior.KeypointRegressor) -> None:
