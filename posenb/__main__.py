@@ -17,7 +17,7 @@ from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
 from posenb.prior import training
 from posenb.train import loop, runtime, sweep
-from posenb.world import domains, motion, skeletons
+from posenb.world import datasets, domains, motion, skeletons
 from posenb.world.datasets import DatasetError
 
 EXPERIMENTS = ("prior", "flexpose")  # chapters with tables
@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     chapters = train.add_subparsers(required=True, metavar="chapter")
     train = chapters.add_parser("prior", help="a generator, beta or Gamma")
     what = train.add_mutually_exclusive_group(required=True)
-    what.add_argument("--domain", choices=PRIORS, help="train the generator of this source")
+    what.add_argument(
+        "--domain",
+        metavar="SOURCE",
+        help=f"train the generator of one of {', '.join(PRIORS)}; or, in a folder below --folder "
+        "and not for posenb/assets, that of the full poses of coco:PATH or mpii:PATH",
+    )
     what.add_argument("--reader", choices=["regressor", "features"], help="train beta or Gamma")
     train.add_argument(
         "--skeleton", choices=["BODY17", "FACE68"], default="BODY17", help="what the reader reads"
@@ -61,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     train.add_argument("--compile", action="store_true", help="torch.compile, on CUDA")
     train.add_argument("--folder", type=Path, default=Path("runs/prior"), help="checkpoints")
-    train.add_argument("--no-ship", action="store_true", help="leave posenb/assets as it is")
+    train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train)
     train = chapters.add_parser("flexpose", help="the matrices that the explorer shows")
     train.add_argument("--steps", type=int, help="of each adaptation")
@@ -74,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     adapt.add_argument("--shots", type=Path, required=True, help="your poses, COCO keypoint JSON")
     adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
     adapt.add_argument("--count", type=int, default=1000, help="poses to generate")
-    adapt.add_argument("--source", default="wild", help="shipped prior to adapt")
+    adapt.add_argument("--source", default="wild", help="a shipped prior, or the folder of one")
     adapt.add_argument("--objective", choices=OBJECTIVES, default="distribution")
     adapt.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3], help="1: coarsest")
     adapt.add_argument("--steps", type=int, help="of the adaptation")
@@ -85,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("name", help="chapter.table, for example prior.quality")
     table.add_argument("--seeds", type=int, nargs="+", help="default: the card's own")
     table.add_argument("--target", help="of flexpose.table1: a domain, coco:PATH or mpii:PATH")
+    table.add_argument("--source", help="of flexpose.table1: a shipped prior, or the folder of one")
     table.add_argument("--jobs", type=int, default=1, help="processes at a time")
     table.set_defaults(run=_table)
     return parser
@@ -107,7 +113,7 @@ def recipe(options: argparse.Namespace) -> training.PriorRecipe:
     """The recipe that `train prior --domain ...` asks for."""
     changes = {"small_images": options.small_images, "images": options.images}
     return training.PriorRecipe(
-        sources=PRIORS[options.domain],
+        sources=PRIORS.get(options.domain, (options.domain,)),
         seed=options.seed,
         start=options.start,
         **{name: value for name, value in changes.items() if value is not None},
@@ -115,10 +121,12 @@ def recipe(options: argparse.Namespace) -> training.PriorRecipe:
 
 
 def _train_generator(options: argparse.Namespace) -> loop.History:
-    wanted, folder = recipe(options), options.folder / options.domain
+    wanted, folder = recipe(options), options.folder / datasets.short_name(options.domain)
     _, history = training.train_prior(wanted, folder, compiled=options.compile)
     if _may_ship(options, history):
         training.ship_prior(wanted, folder, runtime.device(), options.domain)
+        if wanted.recorded:
+            print(f"the prior is in {folder}: --source {folder} takes it from there")
     return history
 
 
@@ -158,9 +166,7 @@ def _steps(options: argparse.Namespace) -> int | None:
 
 
 def _flexpose(options: argparse.Namespace) -> int:
-    if options.source not in prior.generators():
-        known = ", ".join(prior.generators())
-        raise ValueError(f"there is no prior {options.source!r} of bodies; there are: {known}")
+    generator = prior.load_generator(options.source, runtime.device())
     if options.count < 1:
         raise ValueError(f"--count must be at least 1, found {options.count}")
     steps, device = _steps(options), runtime.device()
@@ -171,7 +177,7 @@ def _flexpose(options: argparse.Namespace) -> int:
     print(f"{len(shots)} poses of {options.shots} have all joints")
     checkpoint = options.out / "adapting.pt"
     adapted = flexpose.adapt(
-        prior.load_generator(options.source, device),
+        generator,
         shots,
         options.layers,
         objective=options.objective,
@@ -197,10 +203,10 @@ def _table(options: argparse.Namespace) -> int:
     tables = importlib.import_module(f"posenb.{chapter}.tables").TABLES
     if name not in tables:
         raise ValueError(f"{chapter} has no table {name!r}; it has: {', '.join(tables)}")
-    wanted = {"seeds": options.seeds, "target": options.target}
+    wanted = {"seeds": options.seeds, "target": options.target, "source": options.source}
     given = {key: value for key, value in wanted.items() if value is not None}
-    if "target" in given and "target" not in inspect.signature(tables[name]).parameters:
-        raise ValueError(f"{options.name} has no --target")
+    for key in given.keys() - inspect.signature(tables[name]).parameters:
+        raise ValueError(f"{options.name} has no --{key}")
     card = tables[name](jobs=options.jobs, **given)
     print(f"wrote {sweep.card_path(card['name'])}")
     return 0

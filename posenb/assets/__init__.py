@@ -1,7 +1,7 @@
 """Files that come with the package, each checked against its SHA-256 before it is read.
 
 `manifest.json` holds one line an asset: its name (a relative path with forward slashes) and the
-SHA-256 of its bytes.
+SHA-256 of its bytes. A folder of a user's own weights is laid out alike, with its own manifest.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 
 
-def path(name: str) -> Path:
+def path(name: str, folder: Path | None = None) -> Path:
     """Path of an asset, after its bytes were compared with the manifest.
 
     Args:
         name: relative to the assets folder, for example "weights/wild.safetensors".
+        folder: one with a manifest of its own; default that of the package.
 
     Raises:
         ValueError: if the asset is not in the manifest, missing, truncated or altered.
@@ -28,12 +29,14 @@ def path(name: str) -> Path:
     cure = (
         f"restore it with `git checkout -- posenb/assets/{name}`, or make it again: motion with "
         "`python -m posenb assets build`, weights with the command in the JSON file beside them"
+        if folder is None
+        else "make it again with the command in the JSON file beside the weights"
     )
-    expected = manifest().get(name)
+    expected = manifest(folder).get(name)
     if expected is None:
-        known = ", ".join(sorted(manifest())) or "nothing"
+        known = ", ".join(sorted(manifest(folder))) or "nothing"
         raise ValueError(f"asset {name} is not in manifest.json, which lists {known}; {cure}")
-    file = FOLDER / name
+    file = (folder or FOLDER) / name
     if not file.is_file():
         raise ValueError(f"asset {name} is missing: expected a file at {file}; {cure}")
     found = digest(file)
@@ -45,32 +48,35 @@ def path(name: str) -> Path:
     return file
 
 
-def register(name: str) -> None:
-    """Write the digest of an asset, as it lies in the assets folder now, into the manifest.
+def register(name: str, folder: Path | None = None) -> None:
+    """Write the digest of an asset, as it lies in its folder now, into the manifest there.
 
     Raises:
         ValueError: if there is no such file.
     """
-    file = FOLDER / name
+    home = folder or FOLDER
+    file = home / name
     if not file.is_file():
         raise ValueError(f"cannot register asset {name}: there is no file at {file}")
-    entries = manifest() | {name: digest(file)}
+    entries = manifest(folder) | {name: digest(file)}
     text = json.dumps(entries, indent=2, sort_keys=True) + "\n"
-    write_atomically(FOLDER / "manifest.json", text.encode())
+    write_atomically(home / "manifest.json", text.encode())
 
 
-def manifest() -> dict[str, str]:
+def manifest(folder: Path | None = None) -> dict[str, str]:
     """Asset names and their SHA-256 digests in hexadecimal; empty before the first asset."""
-    file = FOLDER / "manifest.json"
+    file = (folder or FOLDER) / "manifest.json"
     if not file.exists():
         return {}
     try:
         entries = json.loads(file.read_bytes())
     except ValueError as error:
-        raise ValueError(
-            f"{file} is not valid JSON ({error}); "
+        cure = (
             "restore it with `git checkout -- posenb/assets/manifest.json`"
-        ) from error
+            if folder is None
+            else "delete it and repeat the training command, which writes the weights anew"
+        )
+        raise ValueError(f"{file} is not valid JSON ({error}); {cure}") from error
     return dict(entries)
 
 

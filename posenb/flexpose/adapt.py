@@ -55,7 +55,7 @@ class Recipe:
 
     steps: int = 200
     batch: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     realism: float = 0.05
     rematch: int = 25
     concentration: float = 1.0
@@ -79,8 +79,8 @@ class Recipe:
 
 
 USUAL: Mapping[Objective, Recipe] = {
-    "paper": Recipe(batch=64, learning_rate=1e-3),
-    "transport": Recipe(batch=64, learning_rate=1e-3),
+    "paper": Recipe(batch=64, learning_rate=3e-4),
+    "transport": Recipe(batch=64, learning_rate=3e-4),
     "distribution": Recipe(),
 }
 
@@ -101,9 +101,14 @@ class Readers:
     critic: Discriminator
     skeleton: Skeleton = BODY17
 
+    def __post_init__(self) -> None:
+        """Nothing that looks on may learn or count statistics."""
+        for network in (self.regressor, self.features, self.critic):
+            network.eval().requires_grad_(False)
+
     @classmethod
-    def load(cls, name: str = "wild", device: torch.device | None = None) -> Readers:
-        """Those that are shipped with the generator of that name."""
+    def load(cls, name: str | Path = "wild", device: torch.device | None = None) -> Readers:
+        """Those of a generator, shipped or in a folder; see `prior.load_generator`."""
         skeleton = weights.skeleton_of(name)
         return cls(
             weights.load_regressor(device, skeleton),
@@ -119,15 +124,15 @@ class Readers:
 
     @classmethod
     def of(cls, generator: Generator, given: Readers | None, few_shot: PoseSet) -> Readers:
-        """The given ones, or those shipped with a generator, if the poses fit.
+        """The given ones, or those of a generator that was loaded, if the poses fit.
 
         Raises:
-            ValueError: if none are given for a generator that is not shipped, or the poses cannot
+            ValueError: if none are given for a generator that was not loaded, or the poses cannot
                 guide: fewer than 2, with hidden joints, or of another skeleton.
         """
         if given is None and not generator.name:
             raise ValueError(
-                "this generator is not one of the shipped: give the readers that go with it, "
+                "this generator is not one of the shipped or of a folder: give its readers, "
                 "readers=Readers(regressor, features, critic, skeleton)"
             )
         found = given or cls.load(generator.name, generator.w_mean.device)
@@ -259,6 +264,11 @@ def learn(
     if objective not in OBJECTIVES:
         raise ValueError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
     recipe, readers = recipe or USUAL[objective], Readers.of(source, readers, few_shot)
+    if shots_mixed == 1 or recipe.batch == 1:
+        raise ValueError(
+            "a distribution cannot be seen in one pose, found "
+            f"shots_mixed={shots_mixed} and a batch of {recipe.batch}: give at least 2"
+        )
     device = next(network.parameters()).device
     target = mixed(few_shot, shots_mixed, seed, recipe.concentration).to(device)  # (pairs, J, 2)
     task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)

@@ -14,10 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from posenb import assets
-from posenb.flexpose.shots import recrop
 from posenb.world.datasets import coco
 from posenb.world.drawing import draw_skeletons
-from posenb.world.poses import PoseSet
+from posenb.world.poses import PoseSet, recrop
 from posenb.world.skeletons import BODY17, COCO17, convert
 
 PIXELS = 256  # side of the image that a written pose is said to be in

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from posenb.prior.networks import Begun, Generator, Styles
+from posenb.train import runtime
 
 
 class StyleTransfer(nn.Module):
@@ -48,7 +49,7 @@ class StyleTransfer(nn.Module):
                     f"layer {layer} is out of range: the generator's style layers are 1 (coarsest) "
                     f"to {len(widths)}"
                 )
-        random = torch.Generator().manual_seed(seed)
+        random = runtime.generator((seed, 6))
         self.blocks = nn.ModuleDict(
             {
                 str(layer): Block(widths[layer - 1], bias)

@@ -43,22 +43,6 @@ def few_shot(poses: PoseSet, per_class: int = 2, seed: int = 0) -> PoseSet:
     return poses[chosen]
 
 
-def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
-    """Poses cut out anew, each with a square around its joints, as those of `wild` were.
-
-    How large somebody is in a picture is no matter of pose, and no U that we learned could change
-    it: FD fell, but pictures became smears and recall stayed near 0.
-
-    Args:
-        poses: with all joints; cameras and 3D are dropped.
-        margin: side of the square in larger extents of the joints.
-    """
-    low, high = poses.keypoints.amin(1, keepdim=True), poses.keypoints.amax(1, keepdim=True)
-    side = margin * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (N, 1, 1)
-    keypoints = (poses.keypoints - (low + high - side) / 2) / side  # (N, J, 2)
-    return PoseSet(keypoints, None, None, poses.action, poses.subject, poses.skeleton)
-
-
 def pose_mixup(
     keypoints: Tensor, count: int, random: torch.Generator, concentration: float = 1.0
 ) -> Tensor:

@@ -10,6 +10,7 @@ from posenb.prior.networks import (
     rerender,
 )
 from posenb.prior.weights import (
+    find_generator,
     generators,
     load_discriminator,
     load_generator,
@@ -23,6 +24,7 @@ __all__ = [
     "Generator",
     "KeypointRegressor",
     "PerceptualFeatures",
+    "find_generator",
     "generators",
     "load_discriminator",
     "load_generator",

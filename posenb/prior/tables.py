@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -120,9 +121,10 @@ def _held_out(seed: int, count: int) -> tuple[Tensor, Tensor, plausibility.Plaus
     return real, other, plausibility.learn(training, other, BODY17.bones, triplets)
 
 
-def digests(*names: str) -> dict[str, str]:
-    """Beginning of the SHA-256 of shipped weights: a card says what it measured."""
-    return {name: assets.manifest()[f"weights/{name}.safetensors"][:12] for name in names}
+def digests(*names: str, folder: Path | None = None) -> dict[str, str]:
+    """Beginning of the SHA-256 of weights, shipped or in a folder: a card says what it measured."""
+    files = {name: assets.path(f"weights/{name}.safetensors", folder) for name in names}
+    return {name: assets.digest(file)[:12] for name, file in files.items()}
 
 
 @torch.no_grad()

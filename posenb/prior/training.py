@@ -28,7 +28,7 @@ from posenb.prior.networks import (
     PerceptualFeatures,
 )
 from posenb.train import checkpoints, loop, runtime
-from posenb.world import domains, faces
+from posenb.world import datasets, domains, faces
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, FACE68, Skeleton
@@ -39,16 +39,29 @@ SOURCES = ("wild", "stage", "synthetic")  # the source data sets of the paper, a
 SKELETONS = dict.fromkeys(domains.names(), BODY17) | dict.fromkeys(faces.names(), FACE68)
 
 
+def source_skeleton(name: str) -> Skeleton:
+    """The skeleton of what a prior is trained on; the poses of data files become BODY17.
+
+    Raises:
+        ValueError: for another kind of file than coco:PATH or mpii:PATH.
+    """
+    if name in SKELETONS:
+        return SKELETONS[name]
+    datasets.parse(name)
+    return BODY17
+
+
 @dataclass(frozen=True)
 class PriorRecipe:
     """How a prior is trained. The numbers of images are those that the discriminator sees.
 
     Attributes:
-        sources: domains whose training poses are drawn, in equal parts; all of one skeleton.
+        sources: domains whose training poses are drawn, in equal parts; or data files, `coco:PATH`
+            or `mpii:PATH`, whose full poses are all taken; all of one skeleton.
         resolution: of the final images.
         small_images: real images at 32 pixels, before growing; 0 starts at `resolution`.
         images: real images at `resolution`, for the new layers alone if there was a first stage.
-        poses: number of different training poses.
+        poses: number of different training poses, where domains are drawn from.
         batch: images a step, over all processes.
         learning_rate: of both networks (Adam, betas 0 and 0.99, corrected for lazy R1).
         constant: share of each stage after which the learning rate falls, in a line, to zero.
@@ -81,16 +94,21 @@ class PriorRecipe:
         """Check the numbers.
 
         Raises:
-            ValueError: if no stage would have a step, a source is unknown or of another skeleton
-                than the others, or if what is shipped does not fit.
+            ValueError: if no stage would have a step, a source is unknown or of another kind or
+                skeleton than the others, or if what is shipped does not fit.
         """
-        unknown = [name for name in self.sources if name not in SKELETONS]
+        unknown = [name for name in self.sources if name not in SKELETONS and ":" not in name]
         if unknown or not self.sources:
             raise ValueError(
-                f"sources must be some of {', '.join(SKELETONS)}, found {unknown or 'none'}"
+                f"sources must be coco:PATH, mpii:PATH, or some of {', '.join(SKELETONS)}, "
+                f"found {unknown or 'none'}"
             )
-        if len({SKELETONS[name] for name in self.sources}) > 1:
-            found = ", ".join(f"{name} of {SKELETONS[name].name}" for name in self.sources)
+        if len({":" in name for name in self.sources}) > 1:
+            raise ValueError(
+                f"sources are domains or data files, not both; found {', '.join(self.sources)}"
+            )
+        if len({source_skeleton(name) for name in self.sources}) > 1:
+            found = ", ".join(f"{name} of {source_skeleton(name).name}" for name in self.sources)
             raise ValueError(f"the sources of a prior must have one skeleton, found {found}")
         if self.small_images < 0 or self.images < self.batch:
             raise ValueError(
@@ -104,9 +122,14 @@ class PriorRecipe:
             )
 
     @property
+    def recorded(self) -> bool:
+        """Whether the poses are real ones, of data files."""
+        return ":" in self.sources[0]
+
+    @property
     def skeleton(self) -> Skeleton:
         """The skeleton of all sources."""
-        return SKELETONS[self.sources[0]]
+        return source_skeleton(self.sources[0])
 
     def stages(self) -> tuple[tuple[int, int], ...]:
         """Resolution and number of images of each stage, in order."""
@@ -243,15 +266,27 @@ class PriorTask:
 
 
 def training_poses(recipe: PriorRecipe) -> PoseSet:
-    """The training poses of a recipe's sources, in equal parts."""
+    """The training poses of a recipe's sources: of domains in equal parts, of data files all.
+
+    Raises:
+        ValueError: if data files have fewer full poses than a batch has images.
+        DatasetError: if a data file is missing or damaged.
+    """
     share = math.ceil(recipe.poses / len(recipe.sources))
     sets = [
-        (faces if name in faces.names() else domains).get(name).sample(share, recipe.seed)
+        datasets.full_poses(name)
+        if ":" in name
+        else (faces if name in faces.names() else domains).get(name).sample(share, recipe.seed)
         for name in recipe.sources
     ]
     total = sets[0]
     for more in sets[1:]:
         total = total + more
+    if recipe.recorded and len(total) < recipe.batch:
+        raise ValueError(
+            f"{', '.join(recipe.sources)}: {len(total)} people have all joints, expected at least "
+            f"a batch ({recipe.batch}), and thousands for a prior that knows more than those"
+        )
     return total
 
 
@@ -279,7 +314,7 @@ def train_prior(
     """
     device = device or runtime.device()
     keypoints = training_poses(recipe).keypoints
-    settings = {**asdict(recipe), "data": checkpoints.state_hash(keypoints)}
+    settings = {**_settings(recipe, keypoints), "data": checkpoints.state_hash(keypoints)}
     before: PriorTask | None = None
     for resolution, images in recipe.stages():
         networks = _networks(recipe, resolution, before)
@@ -289,7 +324,7 @@ def train_prior(
             task,
             steps,
             checkpoint=folder / f"{resolution}px.pt",
-            label=f"{'+'.join(recipe.sources)} {resolution} px",
+            label=f"{'+'.join(settings['sources'])} {resolution} px",
             callback=None if callback is None else _bound(callback, task),
             identity=_identity(settings, resolution),
         )
@@ -297,6 +332,14 @@ def train_prior(
             break
         before = task
     return task, history
+
+
+def _settings(recipe: PriorRecipe, keypoints: Tensor) -> dict[str, Any]:
+    """A recipe as plain data; a data file goes by its name, for its folder may move."""
+    if not recipe.recorded:
+        return asdict(recipe)
+    names = tuple(map(datasets.short_name, recipe.sources))
+    return {**asdict(recipe), "sources": names, "poses": len(keypoints)}
 
 
 def _identity(settings: dict[str, Any], resolution: int) -> dict[str, Any]:
@@ -628,20 +671,25 @@ def train_reader(
 def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: str) -> None:
     """Write a finished training as assets: the averaged generator and both discriminators.
 
+    A prior of data files is not shipped: its weights stay in `folder`, laid out as the assets are.
+
     Args:
         recipe: that of the training.
         folder: with the checkpoints of all its stages.
         device: that it was trained on.
-        name: of the assets.
+        name: of the assets, or the data file.
 
     Raises:
         ValueError: if a checkpoint is missing.
+        DatasetError: if the data file is gone or damaged.
     """
+    asset, home = datasets.short_name(name), folder if recipe.recorded else None
     command: list[str | int]
     command = ["--domain", name, "--small-images", recipe.small_images, "--images", recipe.images]
     if recipe.start is not None:
         command += ["--start", recipe.start]
     poses = training_poses(recipe).keypoints
+    settings = _settings(recipe, poses)
     states = {
         resolution: checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
         for resolution, _ in recipe.stages()
@@ -650,10 +698,10 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
     for resolution, state in states.items():
         seconds += state["seconds"]
         history = loop.History(state["step"], seconds, state["rows"])
-        record = _record(asdict(recipe), recipe.seed, poses, history, device, command)
-        critic = f"prior_{name}_discriminator_{resolution}"
-        checkpoints.save_weights(critic, state["task"]["discriminator"], record, half=True)
-    checkpoints.save_weights(f"prior_{name}", state["task"]["ema"], record, half=True)
+        record = _record(settings, recipe.seed, poses, history, device, command)
+        critic = f"prior_{asset}_discriminator_{resolution}"
+        checkpoints.save_weights(critic, state["task"]["discriminator"], record, True, home)
+    checkpoints.save_weights(f"prior_{asset}", state["task"]["ema"], record, True, home)
 
 
 def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,50 +26,79 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def generators(skeleton: Skeleton | None = BODY17) -> tuple[str, ...]:
     """Names of the shipped generators of a skeleton, or of all of them for None; `wild` first."""
-    ends = "_discriminator_64.safetensors"
-    found = {
-        name.removeprefix("weights/prior_").removesuffix(ends)
-        for name in assets.manifest()
-        if name.startswith("weights/prior_") and name.endswith(ends)
-    }
-    wanted = [name for name in found if skeleton is None or skeleton_of(name) == skeleton]
+    wanted = [name for name in _listed() if skeleton is None or skeleton_of(name) == skeleton]
     return tuple(sorted(wanted, key=lambda name: (name != "wild", name)))
 
 
-def skeleton_of(name: str) -> Skeleton:
-    """The skeleton that a shipped generator paints, by the sources it was trained on.
+def find_generator(name: str | Path) -> tuple[str, Path | None]:
+    """What a generator's files are called, and in which folder they are; None if shipped.
+
+    Args:
+        name: one of `generators(None)`, or the folder of a prior trained on a data file
+            (`python -m posenb train prior --domain coco:PATH`). A shipped one goes first.
+
+    Raises:
+        ValueError: if there is neither, or the training has not ended.
+    """
+    shipped, folder = generators(None), Path(name)
+    if name in shipped:
+        return str(name), None
+    own = _listed(folder)
+    if len(own) == 1:
+        return own.pop(), folder
+    raise ValueError(
+        f"there is no generator {str(name)!r}; there are: {', '.join(shipped)}, and the folders in "
+        "which `python -m posenb train prior --domain coco:PATH` has ended"
+    )
+
+
+def provenance(name: str | Path) -> dict[str, Any]:
+    """How a generator was made (see `checkpoints.save_weights`); name as in `find_generator`.
 
     Raises:
         ValueError: if there is no generator of that name, or the file beside it is altered.
     """
-    sources = checkpoints.load_provenance(f"prior_{name}")["configuration"]["sources"]
-    return SKELETONS[sources[0]]
+    found, folder = find_generator(name)
+    return checkpoints.load_provenance(f"prior_{found}", folder)
 
 
-def load_generator(name: str = "wild", device: torch.device | None = None) -> Generator:
-    """A shipped StyleGAN g = phi . A . f at 64 pixels, the moving average of its training.
+def skeleton_of(name: str | Path) -> Skeleton:
+    """The skeleton that a generator paints, by the sources it was trained on.
+
+    Raises:
+        ValueError: if there is no generator of that name, or the file beside it is altered.
+    """
+    source = provenance(name)["configuration"]["sources"][0]
+    return SKELETONS.get(source, BODY17)  # poses of data files become BODY17
+
+
+def load_generator(name: str | Path = "wild", device: torch.device | None = None) -> Generator:
+    """A trained StyleGAN g = phi . A . f at 64 pixels, the moving average of its training.
 
     Args:
-        name: one of `generators(None)`: the domain whose poses it was trained on.
+        name: one of `generators(None)`, the domain whose poses it was trained on, or the folder of
+            a prior trained on a data file; see `find_generator`.
         device: where to put it; default CPU.
 
     Raises:
         ValueError: if there is none of that name, or its file is altered.
     """
-    _check(name)
-    generator = _load(Generator(64), f"prior_{name}", device)
-    generator.name = name
+    found, folder = find_generator(name)
+    generator = _load(Generator(64), f"prior_{found}", device, folder)
+    generator.name = str(name)
     return generator
 
 
-def load_discriminator(name: str = "wild", device: torch.device | None = None) -> Discriminator:
-    """The discriminator of 64 pixels that a shipped generator was trained with.
+def load_discriminator(
+    name: str | Path = "wild", device: torch.device | None = None
+) -> Discriminator:
+    """The discriminator of 64 pixels that a generator was trained with; name as of that.
 
     Raises:
         ValueError: if there is none of that name, or its file is altered.
     """
-    _check(name)
-    return _load(Discriminator(64), f"prior_{name}_discriminator_64", device)
+    found, folder = find_generator(name)
+    return _load(Discriminator(64), f"prior_{found}_discriminator_64", device, folder)
 
 
 def load_regressor(
@@ -167,11 +197,14 @@ def sample(
     return torch.cat(parts)
 
 
-def _check(name: str) -> None:
-    if name not in generators(None):
-        raise ValueError(
-            f"there is no generator {name!r}; there are: {', '.join(generators(None))}"
-        )
+def _listed(folder: Path | None = None) -> set[str]:
+    """Names of the generators among the assets, or in a folder."""
+    starts, ends = "weights/prior_", "_discriminator_64.safetensors"
+    return {
+        name.removeprefix(starts).removesuffix(ends)
+        for name in assets.manifest(folder)
+        if name.startswith(starts) and name.endswith(ends)
+    }
 
 
 def _reader(name: str, skeleton: Skeleton) -> str:
@@ -186,7 +219,9 @@ def _reader(name: str, skeleton: Skeleton) -> str:
     return asset
 
 
-def _load(network: Network, asset: str, device: torch.device | None) -> Network:
-    network.load_state_dict(checkpoints.load_weights(asset))
+def _load(
+    network: Network, asset: str, device: torch.device | None, folder: Path | None = None
+) -> Network:
+    network.load_state_dict(checkpoints.load_weights(asset, folder))
     network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

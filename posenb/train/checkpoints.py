@@ -83,6 +83,7 @@ def save_weights(
     module_state: Mapping[str, Tensor],
     provenance: Mapping[str, Any],
     half: bool = False,
+    folder: Path | None = None,
 ) -> None:
     """Ship weights: `assets/weights/<name>.safetensors`, its JSON, and both digests.
 
@@ -92,6 +93,7 @@ def save_weights(
         provenance: how the weights were made, as plain JSON data; the keys of PROVENANCE must
             be there. The versions of the packages are added.
         half: store floats as float16, at half the size.
+        folder: write there, laid out alike, and leave the package's assets as they are.
 
     Raises:
         ValueError: if the provenance lacks a key, or a tensor holds a number that is not finite.
@@ -110,31 +112,31 @@ def save_weights(
         f"weights/{name}.json": text.encode(),
     }
     for asset, data in files.items():
-        assets.write_atomically(assets.FOLDER / asset, data)
+        assets.write_atomically((folder or assets.FOLDER) / asset, data)
     for asset in files:
-        assets.register(asset)
+        assets.register(asset, folder)
 
 
-def load_weights(name: str) -> dict[str, Tensor]:
-    """Shipped weights on the CPU, verified; float16 comes back as float32.
+def load_weights(name: str, folder: Path | None = None) -> dict[str, Tensor]:
+    """Shipped weights, or those of a folder, on the CPU, verified; float16 comes as float32.
 
     Raises:
         ValueError: if the weights are missing, truncated or altered.
     """
-    tensors = safetensors.torch.load_file(assets.path(f"weights/{name}.safetensors"))
+    tensors = safetensors.torch.load_file(assets.path(f"weights/{name}.safetensors", folder))
     return {
         key: value.float() if value.dtype == torch.float16 else value
         for key, value in tensors.items()
     }
 
 
-def load_provenance(name: str) -> dict[str, Any]:
-    """How shipped weights were made: the JSON beside them, verified.
+def load_provenance(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """How weights were made: the JSON beside them, verified.
 
     Raises:
         ValueError: if it is missing, truncated or altered.
     """
-    return dict(json.loads(assets.path(f"weights/{name}.json").read_bytes()))
+    return dict(json.loads(assets.path(f"weights/{name}.json", folder).read_bytes()))
 
 
 def state_hash(state: Any) -> str:

@@ -12,7 +12,7 @@ from posenb.world import cameras
 from posenb.world.cameras import Camera
 from posenb.world.skeletons import Skeleton
 
-__all__ = ["PoseSet"]
+__all__ = ["PoseSet", "recrop"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +143,21 @@ class PoseSet:
             camera=None if self.camera is None else self.camera.to(device),
             visible=None if self.visible is None else self.visible.to(device),
         )
+
+
+def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
+    """Poses cut out anew, each with a square around its joints, as those of `wild` were.
+
+    How large somebody is in a picture is no matter of pose.
+
+    Args:
+        poses: with all joints; cameras and 3D are dropped.
+        margin: side of the square in larger extents of the joints.
+    """
+    low, high = poses.keypoints.amin(1, keepdim=True), poses.keypoints.amax(1, keepdim=True)
+    side = margin * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (N, 1, 1)
+    keypoints = (poses.keypoints - (low + high - side) / 2) / side  # (N, J, 2)
+    return PoseSet(keypoints, None, None, poses.action, poses.subject, poses.skeleton)
 
 
 def _visibility(poses: PoseSet) -> Tensor:

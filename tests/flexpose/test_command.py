@@ -85,7 +85,7 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_command_goes_on(
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        (["--source", "faces_video"], "no prior 'faces_video'"),
+        (["--source", "faces_video"], "no generator 'faces_video'"),
         (["--source", "nobody"], "there are: wild"),
         (["--count", "0"], "--count"),
         (["--steps", "0"], "--steps"),

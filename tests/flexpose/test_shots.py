@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posenb.flexpose.shots import few_shot, pose_mixup, recrop
+from posenb.flexpose.shots import few_shot, pose_mixup
 from posenb.world import domains
 
 
@@ -69,12 +69,3 @@ def test_no_mixtures_are_the_shots():
 def test_bad_mixing_is_refused(shots, count, concentration, reason):
     with pytest.raises(ValueError, match=reason):
         pose_mixup(torch.rand(shots, 5, 2), count, torch.Generator(), concentration)
-
-
-def test_recropped_poses_fill_their_pictures_alike():
-    poses = recrop(domains.get("lab").sample(200, 0), margin=1.25)
-    low, high = poses.keypoints.amin(1), poses.keypoints.amax(1)
-    torch.testing.assert_close((high - low).amax(1), torch.full((200,), 0.8))
-    torch.testing.assert_close((low + high) / 2, torch.full((200, 2), 0.5))
-    again = recrop(poses, margin=1.25)
-    torch.testing.assert_close(again.keypoints, poses.keypoints)

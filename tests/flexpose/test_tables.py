@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from posenb import prior
+from posenb import __main__ as command_line
+from posenb import flexpose, prior
 from posenb.flexpose import Recipe, files, tables
 from posenb.prior.tables import digests
 from posenb.teach import cards
+from posenb.train import checkpoints
 from posenb.train.sweep import card_path
 from posenb.world import domains
 from posenb.world.poses import PoseSet
@@ -75,6 +77,17 @@ def test_misread_finds_what_beta_does_not_see():
     assert tables.misread(smeared, 0, 64) > 2 * clean
 
 
+@pytest.mark.parametrize("label", tables.TRIED)
+def test_recipes_are_those_with_the_lowest_distance_on_another_target(label):
+    tried = [row for row in cards.load("flexpose.tuning")["rows"] if row["poses"] == label]
+    best = min(
+        (row for row in tried if not row["change"]), key=lambda row: row["metrics"]["FD"]["mean"]
+    )
+    recipe = tables.plain(*tables.METHODS[label])["recipe"]
+    assert (recipe["learning_rate"], recipe["steps"]) == (best["rate"], best["steps"])
+    assert recipe["batch"] == best["batch"]
+
+
 def test_cards_say_how_each_row_was_trained():
     found = tables.plain(*tables.METHODS["FlexPose"])
     assert found["recipe"]["steps"] == Recipe().steps
@@ -118,3 +131,81 @@ def test_targets_are_domains_or_files(tmp_path):
     torch.testing.assert_close(extent, torch.full((40,), 0.8))  # cropped as wild is
     assert hash(target) == hash(tables.find_target(f"coco:{json}"))
     assert target == tables.find_target(f"coco:{json}")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A data file and the folder of a prior that was trained on it, for one step."""
+    folder = tmp_path_factory.mktemp("own")
+    files.write_poses(domains.get("synthetic").sample(40, 0), folder)
+    name = f"coco:{folder / 'poses.json'}"
+    few = ["--small-images", "0", "--images", "32", "--folder", str(folder)]
+    assert command_line.main(["train", "prior", "--domain", name, *few]) == 0
+    return name, folder / "coco_poses"
+
+
+def test_a_prior_of_a_file_is_a_source_like_the_shipped(own, monkeypatch):
+    _, folder = own
+    generator, readers = prior.load_generator(folder), flexpose.Readers.load(folder)
+    critic = checkpoints.load_weights("prior_coco_poses_discriminator_64", folder)
+    assert checkpoints.state_hash(readers.critic.state_dict()) == checkpoints.state_hash(critic)
+    shipped = flexpose.Readers.load("wild")  # its beta and Gamma, and not its critic
+    assert readers.digest() != shipped.digest()
+    assert readers.digest() == dataclasses.replace(shipped, critic=readers.critic).digest()
+    guides = tables.shots(tables.alike("lab"), 1, 0)
+    adapted = flexpose.adapt(generator, guides, recipe=Recipe(1, 8), progress=False)
+    assert flexpose.sample(adapted, 3, 0).keypoints.shape == (3, 17, 2)
+    monkeypatch.setattr(tables, "misread", lambda *_: 0.0)
+    found = tables.run("source only", str(folder), tables.alike("lab"), 0, COUNT)
+    assert found["FD"] > 1  # one step has not taught it much
+
+
+def test_cards_tell_sources_and_targets_apart(own, monkeypatch):
+    written = {}
+
+    def run_table(name, *_, configuration, **__):
+        written[name] = configuration
+
+    monkeypatch.setattr(tables, "run_table", run_table)
+    name, folder = own
+    for options in ({}, {"source": "stage"}, {"source": str(folder)},
+                    {"source": "stage", "target": name}, {"target": name}):  # fmt: skip
+        tables.table1(**options)
+    assert [card.removeprefix("flexpose.table1") for card in written] == [
+        "", "_from_stage", "_from_coco_poses", "_coco_from_stage", "_coco",
+    ]  # fmt: skip
+    readers = digests("prior_regressor", "prior_features")
+    shipped = written["flexpose.table1"]["weights"]
+    assert shipped == digests("prior_wild", "prior_wild_discriminator_64") | readers
+    names = ("prior_coco_poses", "prior_coco_poses_discriminator_64")
+    found = written["flexpose.table1_from_coco_poses"]["weights"]
+    assert found == digests(*names, folder=folder) | readers
+    assert written["flexpose.table1_coco"]["weights"] == shipped
+    with pytest.raises(ValueError, match="was trained on all poses of coco:"):
+        tables.table1(source=str(folder), target=name)
+    with pytest.raises(ValueError, match="no generator 'nowhere'.* has ended"):
+        tables.table1(source="nowhere")
+
+
+def test_targets_are_cropped_as_their_source(own):
+    stage = domains.get("stage")
+    assert tables.find_target("lab", "stage") == tables.alike("lab", "stage")
+    assert tables.find_target("lab", "union") == tables.alike("lab")
+    found = tables.find_target(own[0], "stage").sample(40, 0, "test").keypoints
+    extent = (found.amax(1) - found.amin(1)).amax(1)
+    torch.testing.assert_close(extent, torch.full_like(extent, 1 / stage.margin))
+
+
+def test_the_command_passes_source_and_target_on(own, monkeypatch, capsys):
+    given = {}
+
+    def table1(jobs, target="lab", source="wild"):
+        given.update(target=target, source=source)
+        return {"name": "flexpose.table1"}
+
+    monkeypatch.setitem(tables.TABLES, "table1", table1)
+    source = ["--source", str(own[1])]
+    assert command_line.main(["table", "flexpose.table1", *source, "--target", own[0]]) == 0
+    assert given == {"source": str(own[1]), "target": own[0]}
+    assert command_line.main(["table", "flexpose.layers", *source]) == 2
+    assert "flexpose.layers has no --source" in capsys.readouterr().err

@@ -16,11 +16,12 @@ import torch
 
 from posenb import __main__ as command_line
 from posenb import assets, prior
+from posenb.flexpose import files
 from posenb.prior import networks, training, weights
 from posenb.prior.networks import Discriminator, Generator, KeypointRegressor, PerceptualFeatures
 from posenb.prior.training import PriorRecipe, PriorTask, corrupt, curved, train_prior, widened
 from posenb.train import checkpoints, loop
-from posenb.world import faces, motion
+from posenb.world import domains, faces, motion
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17, FACE68, HAND21, Skeleton
 
@@ -447,5 +448,96 @@ def test_bad_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "it has: quality" in capsys.readouterr().err
     assert command_line.main(["table", "nonsense.quality"]) == 2
     assert "no chapter 'nonsense'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        command_line.main(["train", "prior", "--domain", "coco"])
+    for name in ("coco", "h36m:a.json"):
+        assert command_line.main(["train", "prior", "--domain", name]) == 2
+        assert "coco:PATH" in capsys.readouterr().err
+
+
+def write_people(folder: Path, count: int, seed: int = 0) -> Path:
+    """A file in COCO's format."""
+    files.write_poses(domains.get("lab").sample(count, seed), folder)
+    return (folder / "poses.json").rename(folder / "my people.json")
+
+
+def own(file: Path, runs: Path, *more: str) -> list[str]:
+    few = ["--small-images", "0", "--images", "32", "--folder", str(runs)]
+    return ["train", "prior", "--domain", f"coco:{file}", *few, *more]
+
+
+def test_a_prior_of_a_file_stays_in_its_folder(
+    empty_assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained on the people of the file and nobody else; the assets stay as they are."""
+    file, runs = write_people(tmp_path / "data", 33), tmp_path / "runs"
+    assert command_line.main(own(file, runs, "--no-ship")) == 0
+    folder = runs / "coco_my_people"
+    assert [path.name for path in folder.iterdir()] == ["64px.pt"]
+    with pytest.raises(ValueError, match=r"no generator .*coco_my_people'.* has ended"):
+        prior.load_generator(folder)
+    moved = file.parent.rename(tmp_path / "moved")
+    assert command_line.main(own(moved / file.name, runs)) == 0  # goes on: nothing left to train
+    assert f"--source {folder}" in capsys.readouterr().out
+    assert {path.name for path in empty_assets.iterdir()} == {"manifest.json"}
+    assert prior.generators(None) == () and prior.find_generator(folder)[0] == "coco_my_people"
+    assert weights.skeleton_of(folder) == BODY17
+    record = weights.provenance(folder)
+    assert record["configuration"]["sources"] == ["coco_my_people"]
+    assert record["configuration"]["poses"] == 33
+    recipe = PriorRecipe(sources=(f"coco:{moved / file.name}",))
+    poses = training.training_poses(recipe).keypoints
+    assert len(poses) == 33 and record["data_hash"] == checkpoints.state_hash(poses)
+    state = checkpoints.load_checkpoint(folder / "64px.pt")["task"]
+    generator, critic = prior.load_generator(str(folder)), prior.load_discriminator(folder)
+    for network, kept in ((generator, state["ema"]), (critic, state["discriminator"])):
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(value, kept[name], rtol=1e-3, atol=1e-6)
+    assert generator.name == str(folder)
+    name = "weights/prior_coco_my_people.safetensors"
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"{name} is altered.*make it again with the command"):
+        prior.load_generator(folder)
+
+
+def test_files_that_cannot_make_a_prior_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(file: Path) -> str:
+        assert command_line.main(own(file, tmp_path / "runs")) == 2
+        return capsys.readouterr().err
+
+    assert "nowhere.json: file: cannot be read" in told(tmp_path / "nowhere.json")
+    (tmp_path / "half.json").write_text('{"annotations": [')
+    assert "half.json: file: is not JSON, or is cut off" in told(tmp_path / "half.json")
+    few = write_people(tmp_path / "few", 31)
+    assert "31 people have all joints, expected at least a batch (32)" in told(few)
+    assert not (tmp_path / "runs").exists()
+    first, second = (write_people(tmp_path / str(i), 32, seed=i) for i in range(2))
+    assert command_line.main(own(first, tmp_path / "runs", "--no-ship")) == 0
+    assert "is of a training with data = " in told(second)  # another file of the same name
+
+
+def test_a_prior_is_of_real_poses_or_of_simulated_ones() -> None:
+    real = ("coco:a.json", "mpii:b.mat")
+    assert PriorRecipe(sources=real).recorded and PriorRecipe(sources=real).skeleton is BODY17
+    assert not PriorRecipe().recorded
+    with pytest.raises(
+        ValueError, match=r"domains or data files, not both; found coco:a\.json, wild"
+    ):
+        PriorRecipe(sources=("coco:a.json", "wild"))
+    with pytest.raises(ValueError, match="expected coco:PATH or mpii:PATH, found 'lsp:a'"):
+        PriorRecipe(sources=("lsp:a",))
+
+
+def test_checkpoints_of_domains_are_known_by_their_recipe_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, object]] = []
+
+    def fit(*_: object, identity: dict[str, object], **__: object) -> loop.History:
+        seen.append(identity)
+        return loop.History()
+
+    monkeypatch.setattr(loop, "fit", fit)
+    train_prior(TINY, tmp_path, device=CPU)
+    data = checkpoints.state_hash(training.training_poses(TINY).keypoints)
+    assert seen[-1] == {**dataclasses.asdict(TINY), "data": data}

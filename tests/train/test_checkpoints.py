@@ -146,3 +146,19 @@ def test_state_hash_sees_every_difference() -> None:
         base["a"],
     ]
     assert checkpoints.state_hash(base) not in {checkpoints.state_hash(other) for other in others}
+
+
+def test_weights_of_ones_own_stay_out_of_the_assets(folder: Path, tmp_path: Path) -> None:
+    own, tensors = tmp_path / "own", {"weight": torch.ones(8)}
+    checkpoints.save_weights("tiny", tensors, PROVENANCE, folder=own)
+    assert assets.manifest() == {} and not (folder / "weights").exists()
+    assert set(assets.manifest(own)) == {"weights/tiny.json", "weights/tiny.safetensors"}
+    assert torch.equal(checkpoints.load_weights("tiny", own)["weight"], tensors["weight"])
+    assert checkpoints.load_provenance("tiny", own)["seed"] == 0
+    file = own / "weights" / "tiny.safetensors"
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ValueError, match="altered.*make it again with the command in the JSON"):
+        checkpoints.load_weights("tiny", own)
+    (own / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON.*delete it and repeat"):
+        checkpoints.load_weights("tiny", own)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from posenb.world import domains
 from posenb.world.cameras import Camera, look_at
-from posenb.world.poses import PoseSet
+from posenb.world.poses import PoseSet, recrop
 from posenb.world.skeletons import BODY17, COCO17
 
 
@@ -131,3 +132,12 @@ def test_nan_is_counted_and_located() -> None:
     keypoints[4, 7] = torch.inf
     with pytest.raises(ValueError, match="keypoints of 2 of 5 poses .* first at index 3"):
         dataclasses.replace(poses(), keypoints=keypoints)
+
+
+def test_recropped_poses_fill_their_pictures_alike() -> None:
+    poses = recrop(domains.get("lab").sample(200, 0), margin=1.25)
+    low, high = poses.keypoints.amin(1), poses.keypoints.amax(1)
+    torch.testing.assert_close((high - low).amax(1), torch.full((200,), 0.8))
+    torch.testing.assert_close((low + high) / 2, torch.full((200, 2), 0.5))
+    again = recrop(poses, margin=1.25)
+    torch.testing.assert_close(again.keypoints, poses.keypoints)

@@ -1,0 +1,56 @@
+"""Data files as commands name them, `coco:PATH` or `mpii:PATH`, and the full poses in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from posenb.world.datasets import coco, mpii
+from posenb.world.poses import PoseSet, recrop
+from posenb.world.skeletons import BODY17
+
+__all__ = ["LOADERS", "full_poses", "parse", "short_name"]
+
+LOADERS: Mapping[str, Callable[..., PoseSet]] = {"coco": coco.load, "mpii": mpii.load}
+
+
+def parse(name: str) -> tuple[str, str]:
+    """Kind and path of a data file.
+
+    Raises:
+        ValueError: if the kind is unknown, or there is no path.
+    """
+    kind, _, path = name.partition(":")
+    if kind not in LOADERS or not path:
+        raise ValueError(f"expected {' or '.join(f'{k}:PATH' for k in LOADERS)}, found {name!r}")
+    return kind, path
+
+
+def full_poses(name: str, margin: float = 1.25) -> PoseSet:
+    """The people of a data file who have all joints of BODY17, each in a square around them.
+
+    Args:
+        name: `coco:PATH` or `mpii:PATH`.
+        margin: side of the square in larger extents of the joints; 1.25 is that of domain `wild`.
+
+    Raises:
+        ValueError: for another kind of file.
+        DatasetError: if the file is missing or damaged, or nobody in it has all joints.
+    """
+    kind, path = parse(name)
+    return recrop(LOADERS[kind](path, minimum_joints=len(BODY17), skeleton=BODY17), margin)
+
+
+def short_name(name: str) -> str:
+    """What a data file is called in names of files and cards, on any system; others as they are.
+
+    `coco:data/person_keypoints_val2017.json` is coco_person_keypoints_val2017.
+
+    Raises:
+        ValueError: for another kind of file.
+    """
+    if ":" not in name:
+        return name
+    kind, path = parse(name)
+    return f"{kind}_{re.sub('[^A-Za-z0-9]+', '_', Path(path).stem)[:100]}"

@@ -1,0 +1,77 @@
+"""Data files by name: the same full poses for whoever asks, names that fit everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from posenb.flexpose import files
+from posenb.world import datasets, domains
+from posenb.world.skeletons import BODY17
+
+
+def test_full_poses_of_coco_are_cropped_around_their_joints(tmp_path: Path) -> None:
+    poses = domains.get("lab").sample(12, 0)
+    poses.keypoints[0] *= 0.5
+    files.write_poses(poses, tmp_path)
+    file = tmp_path / "poses.json"
+    content = json.loads(file.read_bytes())
+    content["annotations"][3]["keypoints"][3 * 9 + 2] = 0  # a wrist that is not labelled
+    file.write_text(json.dumps(content))
+    found = datasets.full_poses(f"coco:{file}")
+    assert len(found) == 11 and found.skeleton == BODY17
+    assert "image 4 / person 4" not in found.subject
+    low, high = found.keypoints.amin(1), found.keypoints.amax(1)
+    torch.testing.assert_close((high - low).amax(1), torch.full((11,), 1 / 1.25))
+    tight = datasets.full_poses(f"coco:{file}", margin=1.0).keypoints
+    torch.testing.assert_close((tight - 0.5) / 1.25 + 0.5, found.keypoints)
+
+
+def test_full_poses_of_mpii(tmp_path: Path) -> None:
+    def person(labelled: int) -> dict[str, object]:
+        return {
+            "joints": [[100.0 + 7 * j % 40, 90.0 + 11 * j] for j in range(16)],
+            "joints_vis": [int(j < labelled) for j in range(16)],
+            "center": [120.0, 180.0],
+            "scale": 1.2,
+            "image": "a.jpg",
+        }
+
+    (tmp_path / "valid.json").write_text(json.dumps([person(16), person(15), person(16)]))
+    found = datasets.full_poses(f"mpii:{tmp_path / 'valid.json'}")
+    assert len(found) == 2 and found.skeleton == BODY17
+
+
+@pytest.mark.parametrize("name", ["h36m:a.json", "coco:", "coco", ":a.json", "COCO:a.json"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"coco:PATH or mpii:PATH, found '{name}'"):
+        datasets.full_poses(name)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(datasets.DatasetError, match=r"nowhere\.json: file: cannot be read"):
+        datasets.full_poses(f"coco:{tmp_path / 'nowhere.json'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("coco:data/person_keypoints_val2017.json", "coco_person_keypoints_val2017"),
+        ("mpii:mpii_human_pose_v1_u12_1.mat", "mpii_mpii_human_pose_v1_u12_1"),
+        ("coco:../my poses (1).v2.json", "coco_my_poses_1_v2"),
+        ("coco:C:/a/con.json", "coco_con"),
+        ("wild", "wild"),
+    ],
+)
+def test_short_names_fit_every_system(name: str, expected: str) -> None:
+    assert datasets.short_name(name) == expected
+
+
+def test_odd_files_have_short_names_too() -> None:
+    for stem in ("jambes écartées", "姿勢", "a" * 250, "a|b?c"):
+        name = datasets.short_name(f"coco:{stem}.json")
+        assert re.fullmatch("coco_[A-Za-z0-9_]{1,100}", name)
