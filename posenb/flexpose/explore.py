@@ -32,7 +32,7 @@ def _choice(label: str, values: list[str], home: str) -> Choice:
 
 
 CONTROLS: Mapping[str, Slider | Choice] = {
-    "seed": Slider("latent (seed)", 0, 200, 7, 1),
+    "seed": Slider("latent (seed)", 0, 200, 37, 1),
     "amount": Slider("amount (0: source, 1: adapted)", 0.0, 1.0, 1.0, 0.1),
     "truncation": Slider("truncation ψ", 0.0, 1.2, 1.0, 0.1),
     "objective": _choice("objective", [v.objective for v in VARIANTS], ALL),

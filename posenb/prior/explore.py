@@ -20,8 +20,8 @@ from posenb.world.skeletons import BODY17
 SHOWN = 256  # pixels of a displayed image; enlarged without smoothing
 
 CONTROLS: Mapping[str, Slider | Choice] = {
-    "first_seed": Slider("first latent (seed)", 0, 200, 7, 1),
-    "second_seed": Slider("second latent (seed)", 0, 200, 33, 1),
+    "first_seed": Slider("first latent (seed)", 0, 200, 37, 1),
+    "second_seed": Slider("second latent (seed)", 0, 200, 9, 1),
     "truncation": Slider("truncation ψ", 0.0, 1.2, 1.0, 0.1),
     "from_layer": Slider("second latent from layer", 1, 9, 1, 1),
     "to_layer": Slider("to layer (0: nowhere)", 0, 9, 3, 1),
