@@ -168,7 +168,8 @@ def test_readers_just_made_are_not_changed_by_an_adaptation(name: str) -> None:
     adapted = learn(name, readers=readers)
     assert readers.digest() == before
     assert all(p.grad is None for p in readers.regressor.parameters())
-    assert torch.equal(adapted.sample(9, 1)[:5], adapted.sample(5, 1))
+    alone = adapted.sample(5, 1)  # the kernels of another batch may round otherwise
+    torch.testing.assert_close(adapted.sample(9, 1)[:5], alone, atol=1e-4, rtol=0)
 
 
 def test_methods_do_not_go_on_from_each_others_checkpoints(tmp_path: Path) -> None:
