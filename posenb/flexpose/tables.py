@@ -52,7 +52,7 @@ TRIED_LAYERS = (*((layer,) for layer in range(1, 10)), (1, 2), (2, 3), (1, 3), (
 PAIRS = (30, 65, 130, 260, 520, 1000)
 
 # What `tuning` tries: learning rates with the first number of steps, other numbers of steps with
-# the first rate, the batch, and other changes. What an edge of the rates won was tried beyond it.
+# the first rate, the batch, and other changes.
 CHANGES: Mapping[str, dict[str, Any]] = {
     "layer 3": {"layers": (3,)},
     "layers 1 to 5": {"layers": (1, 2, 3, 4, 5)},
@@ -357,9 +357,9 @@ def tuning(seeds: Sequence[int] = (0,), jobs: int = 1) -> dict[str, Any]:
     """Card `flexpose.tuning`: learning rates and steps of all that train, from `wild` to `stage`.
 
     No other table has this target, and here its poses may be looked at. The rate and number of
-    steps with the lowest FD are what a method gets everywhere else. FlexPose's layers are the
-    coarse ones of the prior's own study, and its weight of re-rendering was chosen by looking at
-    pictures: FD alone would take none, and is paid with smears.
+    steps with the lowest FD are what a method gets everywhere else. FlexPose's layers
+    were tried out on `lab` itself, and its weight of re-rendering was chosen here by long bones and
+    `misread`: FD alone would take none.
     """
     rows = [
         {"poses": label, "rate": rate, "steps": steps, "batch": batch, "change": change}
