@@ -63,6 +63,34 @@ def value(card: Card, metric: str, **labels: Any) -> float:
     return float(metrics[metric]["mean"])
 
 
+def intervals(
+    card: Card, metric: str, scale: float = 1.0, **labels: Any
+) -> list[tuple[float, float, float]]:
+    """Mean and both ends of the 95 % interval of a metric, as `figures.bars` draws them.
+
+    Args:
+        card: from `load` or `run_table`.
+        metric: one that all these rows have.
+        scale: factor on all numbers.
+        labels: of the rows that are wanted, in the card's order; all rows without any.
+
+    Returns:
+        (mean, low, high) a row; of a single seed, which has no interval, three times its value.
+
+    Raises:
+        ValueError: if no row has these labels, or one of them has no such metric.
+    """
+    rows = [r for r in card["rows"] if all(r.get(key) == item for key, item in labels.items())]
+    if not rows or any(metric not in r["metrics"] for r in rows):
+        raise ValueError(f"{card['name']} has no rows of {labels} that all have {metric!r}")
+    found = []
+    for metrics in (r["metrics"][metric] for r in rows):
+        ends = (metrics[key] for key in ("mean", "low", "high"))
+        mean, low, high = (metrics["mean"] if end is None else end for end in ends)
+        found.append((scale * mean, scale * low, scale * high))
+    return found
+
+
 def table(
     card: Card,
     columns: Mapping[str, str] | Sequence[str] | None = None,
