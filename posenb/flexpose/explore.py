@@ -145,7 +145,7 @@ class Film:
             regressor: beta.
             z: latents (latents, style).
             real: poses that the generator's are compared with, (count, J, 2).
-            every: steps from one look to the next.
+            every: steps from one look to the next, a multiple of the 10 of a logged row.
         """
         self.regressor, self.z, self.real, self.every = regressor, z, real, every
         self.frames: dict[int, Tensor] = {}
