@@ -17,7 +17,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,8 +54,27 @@ BONE_GROUPS: dict[str, tuple[int, ...]] = {
 _ARMS = (11, 12, 13, 14, 15, 16)
 TEST_TAKE = (0.55, 0.80)  # share of a recording that is the test take
 TAKE_GAP = 0.04  # share of a recording that is dropped at either side of it
+IMAGE_WIDTH = 1000.0  # pixels of the image that `Domain.focal` belongs to
+_WARP = (0.8, 1.25)  # slowest and fastest replay of a recording
 _GROUND = 0.08  # height of the lowest joint (an ankle has flesh below it), metres
 _SMALLEST_BOX = 1.2  # metres: a crouching person is not zoomed in upon beyond this
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """N moving people, each filmed by a camera that stands still.
+
+    Attributes:
+        joints3d: metres, world frame (right-handed, y up), as annotated, (N, T, 17, 3).
+        camera: N cameras, in pixels of an image 1000 pixels wide.
+        action: a label each, N of them.
+        subject: who it is, N of them.
+    """
+
+    joints3d: Tensor
+    camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,26 +164,46 @@ class Domain:
         Raises:
             ValueError: for a count below 1, an unknown split, action or bone group.
         """
-        if count < 1:
-            raise ValueError(f"count must be at least 1, found {count}")
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', found {split!r}")
+        _check(count, split)
         generator = _generator(self.name, split, seed)
         rotations, action = self._poses(count, split, generator)
         offsets, subject = self._bodies(count, split, generator)
-        joints, rotation, translation = self._film(rotations, offsets, generator)
-        joints = self._annotate(joints)
-        camera = Camera(
-            rotation=rotation,
-            translation=translation,
-            focal=torch.full((count, 2), self.focal),
-            center=torch.full((count, 2), 500.0),
-            distortion=None,
-        )
+        still = torch.zeros(count, 1, 3)
+        joints, camera = self._shoot(rotations[:, None], still, offsets, generator)
+        joints = self._annotate(joints[:, 0])  # (N, 17, 3)
         camera = camera.crop(*self._crop(camera, joints))
         noise = torch.randn(count, len(BODY17), 2, generator=generator)
         keypoints = camera.project(joints) + self.noise * noise
         return PoseSet(keypoints, joints, camera, action, subject, BODY17, None)
+
+    def film(
+        self, count: int, frames: int, seed: int, split: Split = "train", fps: float = 50.0
+    ) -> Film:
+        """Film people who move, with this domain's actions, bodies and cameras.
+
+        A window stays inside one take of a split. Where a take is too short it is played back and
+        forth. Recordings run up to a quarter faster or slower; the noise on joint rotations
+        changes evenly over the window; the path is as long as the legs allow.
+
+        Args:
+            count: number of windows N, at least 1.
+            frames: of a window, T, at least 1.
+            seed: the same seed gives the same windows.
+            split: `train` or `test`, cut as for `sample`.
+            fps: frames a second; 50 is that of Human3.6M.
+
+        Raises:
+            ValueError: for a count or number of frames below 1, a rate not above 0, an unknown
+                split, action or bone group.
+        """
+        _check(count, split)
+        if frames < 1 or not fps > 0:
+            raise ValueError(f"frames must be at least 1 and fps above 0, found {frames} and {fps}")
+        generator = _generator(f"{self.name}/film", split, seed)
+        rotations, path, action = self._motions(count, frames, fps, split, generator)
+        offsets, subject = self._bodies(count, split, generator)
+        joints, camera = self._shoot(rotations, path, offsets, generator)
+        return Film(self._annotate(joints), camera, action, subject)
 
     def _poses(
         self, count: int, split: Split, generator: torch.Generator
@@ -186,15 +225,57 @@ class Domain:
         self, count: int, split: Split, generator: torch.Generator
     ) -> tuple[Tensor, tuple[str, ...]]:
         """Frames drawn from the takes of a split, half of them mirrored."""
-        rotations, starts, lengths, labels = _takes(split)
-        weight = self._take_weights(lengths, labels)
+        takes = _takes(split)
+        weight = self._take_weights(takes.lengths, takes.labels)
         take = torch.multinomial(weight, count, replacement=True, generator=generator)  # (N,)
-        inside = torch.rand(count, generator=generator) * (lengths[take] - 1)
-        frame = starts[take] + inside
-        quaternions = interpolate(rotations, frame)  # (N, 17, 4)
+        inside = torch.rand(count, generator=generator) * (takes.lengths[take] - 1)
+        quaternions = interpolate(takes.rotations, takes.starts[take] + inside)  # (N, 17, 4)
         mirrored = torch.rand(count, generator=generator) < 0.5
         quaternions = torch.where(mirrored[:, None, None], mirror(quaternions), quaternions)
-        return quaternions, tuple(labels[i] for i in take.tolist())
+        return quaternions, tuple(takes.labels[i] for i in take.tolist())
+
+    def _motions(
+        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+        """Local rotations (N, T, 17, 4), the pelvis's path (N, T, 3) in metres, actions."""
+        body, path, action = self._stretches(count, frames, fps, split, generator)
+        arms, _, _ = self._stretches(count, frames, fps, split, generator)
+        swap = torch.rand(count, generator=generator) < self.limb_mixing
+        chosen = torch.zeros(len(BODY17), dtype=torch.bool)
+        chosen[list(_ARMS)] = True
+        mixed = torch.where((swap[:, None] & chosen)[:, None, :, None], arms, body)
+        low, high = joint_limits()
+        ends = torch.randn(2, count, 1, len(BODY17), 3, generator=generator)
+        noise = ends[0].lerp(ends[1], torch.linspace(0, 1, frames)[:, None, None])  # (N, T, 17, 3)
+        noise[:, :, 0] = 0  # the root is turned by heading and lean instead
+        vectors = (quaternion_to_vector(mixed) + self.jitter * noise).clamp(low, high)
+        return vector_to_quaternion(vectors), path, action
+
+    def _stretches(
+        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+        """Stretches of recordings, half of them mirrored: rotations, path, actions."""
+        takes = _takes(split)
+        weight = self._take_weights(takes.lengths, takes.labels)
+        take = torch.multinomial(weight, count, replacement=True, generator=generator)  # (N,)
+        draws = torch.rand(count, 3, generator=generator)
+        pace = (_WARP[0] + (_WARP[1] - _WARP[0]) * draws[:, 0]) * takes.fps[take] / fps
+        last = (takes.lengths[take] - 1).to(pace)  # (N,)
+        room = last - pace * (frames - 1)
+        begin = draws[:, 1] * torch.where(room > 0, room, last)
+        time = begin[:, None] + pace[:, None] * torch.arange(frames)  # (N, T)
+        time = time % (2 * last[:, None])  # back and forth
+        time = torch.minimum(time, 2 * last[:, None] - time)
+        frame = (takes.starts[take, None] + time).flatten()  # (N T,)
+        quaternions = interpolate(takes.rotations, frame).unflatten(0, (count, frames))
+        low = frame.long()
+        high = (low + 1).clamp_max(len(takes.root) - 1)
+        path = takes.root[low].lerp(takes.root[high], (frame - low)[:, None])
+        path = path.unflatten(0, (count, frames))  # (N, T, 3)
+        mirrored = (draws[:, 2] < 0.5)[:, None, None]
+        path = torch.where(mirrored, path * path.new_tensor([1.0, 1.0, -1.0]), path)
+        quaternions = torch.where(mirrored[..., None], mirror(quaternions), quaternions)
+        return quaternions, path, tuple(takes.labels[i] for i in take.tolist())
 
     def _take_weights(self, lengths: Tensor, labels: tuple[str, ...]) -> Tensor:
         """Probability of each take: its action's weight, shared in proportion to its length."""
@@ -238,10 +319,13 @@ class Domain:
         chosen = pool[torch.randint(len(pool), (count,), generator=generator)]  # (N,)
         return offsets[chosen], tuple(f"{self.name}-{i:03d}" for i in chosen.tolist())
 
-    def _film(
-        self, rotations: Tensor, offsets: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Stand people in the room and cameras around it: joints, camera rotation, translation."""
+    def _shoot(
+        self, rotations: Tensor, path: Tensor, offsets: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Camera]:
+        """Stand people in the room and cameras around it: joints (N, T, 17, 3), N cameras.
+
+        Of rotations (N, T, 17, 4), the pelvis's path (N, T, 3) and offsets (N, 17, 3).
+        """
         count = len(rotations)
         draws = torch.rand(count, 6, generator=generator)
         normal = torch.randn(count, 4, generator=generator)
@@ -249,8 +333,8 @@ class Domain:
         if self.azimuths is not None:
             fixed = torch.deg2rad(torch.tensor(self.azimuths))
             azimuth = fixed[(draws[:, 0] * len(fixed)).long()]
-        matrices = quaternion_to_matrix(rotations)
-        forward = matrices[:, 0, :, 0]  # (N, 3): the pelvis looks along its own x
+        matrices = quaternion_to_matrix(rotations)  # (N, T, 17, 3, 3)
+        forward = matrices[:, 0, 0, :, 0]  # (N, 3): the pelvis looks along its own x at first
         heading = torch.atan2(-forward[:, 2], forward[:, 0])
         wanted = 2 * math.pi * draws[:, 1]
         if self.facing is not None:
@@ -261,12 +345,16 @@ class Domain:
         lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
         lean_matrix = quaternion_to_matrix(vector_to_quaternion(lean))  # (N, 3, 3)
         matrices = matrices.clone()
-        matrices[:, 0] = lean_matrix @ turn @ matrices[:, 0]
-        joints = forward_kinematics(matrices, offsets, KINEMATIC_PARENTS)  # (N, 17, 3)
+        matrices[:, :, 0] = (lean_matrix @ turn)[:, None] @ matrices[:, :, 0]
+        joints = forward_kinematics(matrices, offsets[:, None], KINEMATIC_PARENTS)
+        legs = offsets[:, 2:4].norm(dim=-1).sum(-1) / REST_OFFSETS[2:4].norm(dim=-1).sum()
+        centred = legs[:, None, None] * (path - path[:, path.shape[1] // 2, None])
+        joints = joints + (centred @ turn.mT)[:, :, None]  # (N, T, 17, 3)
         radius = self.area * draws[:, 3].sqrt()
         angle = 2 * math.pi * draws[:, 4]
-        place = torch.stack([radius * angle.cos(), -joints[..., 1].amin(-1), radius * angle.sin()])
-        joints = joints + (place.T + torch.tensor([0.0, _GROUND, 0.0]))[:, None]
+        floor = -joints[..., 1].amin((1, 2))  # (N,)
+        place = torch.stack([radius * angle.cos(), floor, radius * angle.sin()])
+        joints = joints + (place.T + torch.tensor([0.0, _GROUND, 0.0]))[:, None, None]
         reach = torch.rand(count, 2, generator=generator)
         distance = self.distance[0] + (self.distance[1] - self.distance[0]) * reach[:, 0]
         elevation = torch.deg2rad(
@@ -278,14 +366,16 @@ class Domain:
         )
         roll = torch.deg2rad(self.roll[0] + self.roll[1] * normal[:, 2])
         rotation, translation = look_at(aim + distance[:, None] * outward, aim, roll=roll)
-        return joints, rotation, translation
+        focal = torch.full((count, 2), self.focal)
+        center = torch.full((count, 2), IMAGE_WIDTH / 2)
+        return joints, Camera(rotation, translation, focal, center)
 
     def _annotate(self, joints: Tensor) -> Tensor:
-        """Joints as this data set's annotators place them, (N, 17, 3)."""
+        """Joints as this data set's annotators place them, (..., 17, 3)."""
         moved = joints.clone()
         for joint, other, share in self.convention:
             a, b = BODY17.index(joint), BODY17.index(other)
-            moved[:, a] = joints[:, a] + share * (joints[:, b] - joints[:, a])
+            moved[..., a, :] = joints[..., a, :] + share * (joints[..., b, :] - joints[..., a, :])
         return moved
 
     def _crop(self, camera: Camera, joints: Tensor) -> tuple[Tensor, Tensor]:
@@ -313,11 +403,28 @@ def _about_y(angle: Tensor) -> Tensor:
     )
 
 
+def _check(count: int, split: str) -> None:
+    if count < 1:
+        raise ValueError(f"count must be at least 1, found {count}")
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', found {split!r}")
+
+
+class _Takes(NamedTuple):
+    """All frames (F, 17, 4), the root's place (F, 3), and the takes of a split."""
+
+    rotations: Tensor
+    root: Tensor
+    starts: Tensor  # first frame of each take
+    lengths: Tensor
+    fps: Tensor
+    labels: tuple[str, ...]
+
+
 @cache
-def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
-    """All frames (F, 17, 4) and the takes of a split: first frames, lengths, actions."""
+def _takes(split: Split) -> _Takes:
     clips = load_motion().clips
-    starts, lengths, labels, first = [], [], [], 0
+    starts, lengths, rates, labels, first = [], [], [], [], 0
     for clip in clips:
         frames = len(clip)
         low, high = (round(share * frames) for share in TEST_TAKE)
@@ -326,10 +433,17 @@ def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
         for start, stop in spans:
             starts.append(first + start)
             lengths.append(stop - start)
+            rates.append(clip.fps)
             labels.append(clip.action)
         first += frames
-    rotations = torch.cat([clip.rotations for clip in clips])  # (F, 17, 4)
-    return rotations, torch.tensor(starts), torch.tensor(lengths), tuple(labels)
+    return _Takes(
+        torch.cat([clip.rotations for clip in clips]),
+        torch.cat([clip.root for clip in clips]),
+        torch.tensor(starts),
+        torch.tensor(lengths),
+        torch.tensor(rates),
+        tuple(labels),
+    )
 
 
 _UPRIGHT = ("walk", "turn", "run", "dance_a", "dance_b", "punch", "kick", "jump", "spin")

@@ -23,6 +23,8 @@ __all__ = [
     "HAND21",
     "LSP14",
     "MPII16",
+    "OPENPOSE18",
+    "SMPL24",
     "Converted",
     "Skeleton",
     "convert",
@@ -235,6 +237,9 @@ BODY_COLORS: Mapping[str, Color] = {
     "spine2": (0.5, 0.85, 0.4),
     "spine3": (0.3, 0.65, 0.0),
     "spine4": (0.2, 0.7, 0.5),
+    "lower_spine": (0.1, 0.9, 0.0),
+    "middle_spine": (0.5, 0.85, 0.4),
+    "upper_spine": (0.3, 0.65, 0.0),
     "left_shoulder": (1.0, 0.5, 0.0),
     "left_elbow": (1.0, 0.0, 0.0),
     "left_wrist": (1.0, 0.5, 0.8),
@@ -429,6 +434,60 @@ DHP17 = _body(  # MPI-INF-3DHP's test set and evaluation; the root is joint 14
     },
 )
 
+SMPL24 = _body(  # SMPL's joints; its head is the base of the skull, the spine's joints are its own
+    "SMPL24",
+    {
+        "pelvis": None,
+        "left_hip": "pelvis",
+        "right_hip": "pelvis",
+        "lower_spine": "pelvis",
+        "left_knee": "left_hip",
+        "right_knee": "right_hip",
+        "middle_spine": "lower_spine",
+        "left_ankle": "left_knee",
+        "right_ankle": "right_knee",
+        "upper_spine": "middle_spine",
+        "left_foot": "left_ankle",
+        "right_foot": "right_ankle",
+        "neck": "upper_spine",
+        "left_clavicle": "upper_spine",
+        "right_clavicle": "upper_spine",
+        "head": "neck",
+        "left_shoulder": "left_clavicle",
+        "right_shoulder": "right_clavicle",
+        "left_elbow": "left_shoulder",
+        "right_elbow": "right_shoulder",
+        "left_wrist": "left_elbow",
+        "right_wrist": "right_elbow",
+        "left_hand": "left_wrist",
+        "right_hand": "right_wrist",
+    },
+)
+
+OPENPOSE18 = _body(  # OpenPose's COCO model: COCO's joints and the shoulders' midpoint as a neck
+    "OPENPOSE18",
+    {
+        "nose": "neck",
+        "neck": None,
+        "right_shoulder": "neck",
+        "right_elbow": "right_shoulder",
+        "right_wrist": "right_elbow",
+        "left_shoulder": "neck",
+        "left_elbow": "left_shoulder",
+        "left_wrist": "left_elbow",
+        "right_hip": "neck",
+        "right_knee": "right_hip",
+        "right_ankle": "right_knee",
+        "left_hip": "neck",
+        "left_knee": "left_hip",
+        "left_ankle": "left_knee",
+        "right_eye": "nose",
+        "left_eye": "nose",
+        "right_ear": "right_eye",
+        "left_ear": "left_eye",
+    },
+)
+
 
 def _hand() -> Skeleton:
     """Wrist and four joints a finger; one hue a finger, paler towards the tip.
@@ -486,7 +545,10 @@ def _face() -> Skeleton:
 
 HAND21 = _hand()
 FACE68 = _face()
-_ALL = {s.name: s for s in (BODY17, COCO17, MPII16, LSP14, DHP28, DHP17, HAND21, FACE68)}
+_ALL = {
+    s.name: s
+    for s in (BODY17, COCO17, MPII16, LSP14, DHP28, DHP17, SMPL24, OPENPOSE18, HAND21, FACE68)
+}
 
 
 def names() -> tuple[str, ...]:

@@ -31,8 +31,8 @@ def test_splits_share_no_subject(name: str) -> None:
 
 def test_takes_of_the_splits_are_apart() -> None:
     """At least a frame of every recording lies between a train take and the test take."""
-    _, starts, lengths, labels = domains._takes("train")
-    _, test_starts, test_lengths, test_labels = domains._takes("test")
+    _, _, starts, lengths, _, labels = domains._takes("train")
+    _, _, test_starts, test_lengths, _, test_labels = domains._takes("test")
     assert set(labels) == set(test_labels) == set(motion.load_motion().actions)
     assert (lengths >= 4).all() and (test_lengths >= 6).all()
     for start, length in zip(test_starts.tolist(), test_lengths.tolist(), strict=True):
@@ -172,3 +172,20 @@ def test_bad_calls_are_named() -> None:
         domains.get("wild").sample(0, 0)
     with pytest.raises(ValueError, match="'validation'"):
         domains.get("wild").sample(5, 0, "validation")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_films_show_one_body_that_moves_on_the_ground(name: str) -> None:
+    domain = domains.get(name)
+    film = domain.film(50, 12, 0)
+    assert film.joints3d.shape == (50, 12, 17, 3) and film.camera.shape == (50,)
+    assert torch.equal(film.joints3d, domain.film(50, 12, 0).joints3d)
+    assert film.joints3d[..., 1].amin((1, 2)).max() < 0.3
+    shank = (film.joints3d[:, :, 2] - film.joints3d[:, :, 3]).norm(dim=-1)
+    torch.testing.assert_close(shank, shank[:, :1].expand_as(shank), rtol=1e-4, atol=1e-4)
+    step = (film.joints3d[:, 1:] - film.joints3d[:, :-1]).norm(dim=-1)
+    assert 0.003 < step.mean() < 0.05
+    assert not set(film.subject) & set(domain.film(50, 1, 0, "test").subject)
+    for options in ({"frames": 0}, {"count": 0}, {"fps": 0.0}, {"split": "dev"}):
+        with pytest.raises(ValueError, match="must be"):
+            domain.film(**{"count": 2, "frames": 2, "seed": 0, **options})

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,9 +47,28 @@ def test_full_poses_of_mpii(tmp_path: Path) -> None:
     assert len(found) == 2 and found.skeleton == BODY17
 
 
+def test_full_poses_and_films_of_a_film(tmp_path: Path) -> None:
+    joints = torch.full((120, 32, 3), 9.0)
+    kept = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
+    x, y, z = domains.get("lab").sample(120, 0).joints3d.unbind(-1)
+    joints[:, kept] = torch.stack([x, -z, y], -1)
+    file = tmp_path / "data_3d_h36m.npz"
+    np.savez(file, positions_3d={"S5": {"Walking": joints.numpy()}})
+    found = datasets.full_poses(f"human36m:{file}")
+    assert len(found) == 3 * 4 and found.skeleton == BODY17  # one a second of four cameras
+    assert found.joints3d is None and set(found.subject) == {"S5"}
+    assert [len(film) for film in datasets.films(f"human36m:{file}")] == [120] * 4
+    assert datasets.short_name(f"human36m:{file}") == "human36m_data_3d_h36m"
+
+
+def test_pictures_are_no_films() -> None:
+    with pytest.raises(ValueError, match="coco has no films; human36m, mpi_inf_3dhp, threedpw"):
+        datasets.films("coco:a.json")
+
+
 @pytest.mark.parametrize("name", ["h36m:a.json", "coco:", "coco", ":a.json", "COCO:a.json"])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"coco:PATH or mpii:PATH, found '{name}'"):
+    with pytest.raises(ValueError, match=f"expected coco:PATH or mpii:PATH or .*, found '{name}'"):
         datasets.full_poses(name)
 
 

@@ -9,10 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posenb.world import skeletons
-from posenb.world.skeletons import BODY17, COCO17, DHP17, DHP28, FACE68, HAND21, LSP14, MPII16
+from posenb.world.skeletons import (
+    BODY17,
+    COCO17,
+    DHP17,
+    DHP28,
+    FACE68,
+    HAND21,
+    LSP14,
+    MPII16,
+    OPENPOSE18,
+    SMPL24,
+)
 
 ALL = [skeletons.get(name) for name in skeletons.names()]
-BODIES = [BODY17, COCO17, MPII16, LSP14, DHP28, DHP17]
+BODIES = [BODY17, COCO17, MPII16, LSP14, DHP28, DHP17, SMPL24, OPENPOSE18]
 by_name = pytest.mark.parametrize("skeleton", ALL, ids=lambda s: s.name)
 
 
@@ -44,6 +55,8 @@ def test_official_orders() -> None:
     assert MPII16.joints[6:10] == ("pelvis", "thorax", "upper_neck", "head_top")
     assert LSP14.joints[12:] == ("neck", "head_top")
     assert DHP17.joints[14] == "pelvis" and DHP17.parents[14] == -1
+    assert SMPL24.joints[12] == "neck" and SMPL24.joints[20:22] == ("left_wrist", "right_wrist")
+    assert OPENPOSE18.joints[2] == "right_shoulder" and OPENPOSE18.joints[13] == "left_ankle"
     # the parents printed in MPI-INF-3DHP's mpii_get_joint_set.m, from 1, the root its own parent
     published = "3 1 4 5 5 2 6 7 6 9 10 11 12 6 14 15 16 17 5 19 20 21 22 5 24 25 26 27"
     expected = [int(parent) - 1 for parent in published.split()]

@@ -1,0 +1,23 @@
+"""PoSynDA: a diffusion lifter that teaches itself on a new camera (notebook 06)."""
+
+from __future__ import annotations
+
+from posenb.posynda.adapt import PAPER, Adaptation, adapt
+from posenb.posynda.diffusion import GaussianDiffusion
+from posenb.posynda.lifting import Lifted, Recipe, Trained, lift, train_lifter
+from posenb.posynda.networks import Denoiser, MixSTE, VideoPose
+
+__all__ = [
+    "PAPER",
+    "Adaptation",
+    "Denoiser",
+    "GaussianDiffusion",
+    "Lifted",
+    "MixSTE",
+    "Recipe",
+    "Trained",
+    "VideoPose",
+    "adapt",
+    "lift",
+    "train_lifter",
+]

@@ -1,0 +1,236 @@
+"""PoSynDA's adaptation of a lifter to a camera of which only 2D is known (Algorithm 1).
+
+Notebook 06 builds this step by step. `PAPER` follows Algorithm 1 to the letter; where its parts
+pay, and where they do not, is the notebook's story. All randomness comes from `seed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from posenb.posynda.augmentation import align, jitter
+from posenb.posynda.diffusion import GaussianDiffusion
+from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
+from posenb.posynda.lifting import LiftTask, Recipe, Trained, from_principal_point, hypothesise
+from posenb.posynda.networks import Denoiser, adaptable
+from posenb.posynda.windows import Windows
+from posenb.train import checkpoints, loop
+from posenb.world.cameras import Camera
+
+Augment = Literal["target", "plain", "none"]
+
+
+@dataclass(frozen=True)
+class Adaptation(Recipe):
+    """How a lifter adapts itself; each part can be switched off.
+
+    Attributes:
+        augment: source pairs are put where the target's people are (`target`: F of Eq. 3),
+            changed at random (`plain`), or stay (`none`).
+        low_rank: r of LoRA (Eq. 10); None: all weights learn.
+        bias: learn the cross-dataset bias (Eq. 11).
+        hypotheses: H of the teacher; 0: no teacher, no pseudo-labels.
+        sampling_steps: K of the teacher's DDIM; with 1, hypotheses hardly differ.
+        eta: of the teacher's DDIM.
+        choose: how the teacher makes one pseudo-label of H; `pose` is Eq. 4 and 5, `rays` (ours)
+            brings in what the target's 2D says and the teacher does not know yet.
+        teacher_decay: after every step the teacher becomes decay * teacher + (1 - decay) *
+            student: 0 is the synchronisation of Algorithm 1, line 19; 1 a frozen teacher; between
+            them, a moving average.
+        warm_up: share of the steps before the teacher begins, with what the student then is.
+    """
+
+    steps: int = 300
+    batch: int = 32
+    learning_rate: float = 4e-3
+    augment: Augment = "target"
+    low_rank: int | None = 4
+    bias: bool = True
+    hypotheses: int = 3
+    sampling_steps: int = 2
+    eta: float = 1.0
+    choose: Aggregate = "rays"
+    teacher_decay: float = 1.0
+    warm_up: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range.
+        """
+        super().__post_init__()
+        if self.augment not in ("target", "plain", "none"):
+            raise ValueError(f"augment must be target, plain or none, found {self.augment!r}")
+        if self.choose not in AGGREGATES:
+            raise ValueError(f"choose must be one of {AGGREGATES}, found {self.choose!r}")
+        if self.hypotheses < 0 or self.sampling_steps < 1:
+            raise ValueError(
+                "hypotheses must be at least 0 and sampling_steps at least 1, found "
+                f"{self.hypotheses} and {self.sampling_steps}"
+            )
+        if not (0 <= self.teacher_decay <= 1 and 0 <= self.warm_up <= 1 and 0 <= self.eta <= 1):
+            raise ValueError(
+                "teacher_decay, warm_up and eta must be in [0, 1], found "
+                f"{self.teacher_decay:g}, {self.warm_up:g} and {self.eta:g}"
+            )
+
+
+# Algorithm 1 and Sec. 4.2, for the paper's own size of network and data.
+PAPER = Adaptation(
+    batch=4,
+    learning_rate=6e-5,
+    loss="squared",
+    late=1.0,
+    sampling_steps=1,
+    choose="pose",
+    teacher_decay=0.0,
+    warm_up=0.0,
+)
+
+
+def adapt(
+    model: Denoiser,
+    source: Windows,
+    keypoints2d: Tensor,
+    camera: Camera,
+    recipe: Adaptation | None = None,
+    seed: int = 0,
+    *,
+    diffusion: GaussianDiffusion | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[LiftTask, loop.History], None] | None = None,
+) -> Trained:
+    """Adapt a lifter to a target of which only 2D is known (PoSynDA, Algorithm 1).
+
+    No target label can come in: there is no argument for one.
+
+    Args:
+        model: trained on the source; it stays as it is.
+        source: windows with 3D.
+        keypoints2d: of the target, in the units of the source, (M, T, J, 2); NaN where missing.
+        camera: the target's, in the same units, one or M.
+        recipe: what is switched on, and numbers; `PAPER` is the paper's.
+        seed: of LoRA, pairs, hypotheses, steps and noise.
+        diffusion: that the model was trained with; default 1,000 steps.
+        checkpoint: file to resume from and save to.
+        progress: show a bar with the loss.
+        callback: called with the task and the history after every logged row.
+
+    Returns:
+        A new model, with LoRA and bias in it (`networks.merged` multiplies LoRA in).
+
+    Raises:
+        ValueError: for windows without 3D, or such as the model cannot lift.
+    """
+    recipe = recipe or Adaptation()
+    network = adaptable(model, recipe.low_rank, recipe.bias, seed)
+    task = AdaptTask(
+        network, source, recipe, seed, diffusion or GaussianDiffusion(), keypoints2d, camera
+    )
+    return task.fit("adapting the lifter", checkpoint, progress, callback)
+
+
+class AdaptTask(LiftTask):
+    """Algorithm 1, for `train.loop.fit`."""
+
+    recipe: Adaptation
+
+    def __init__(
+        self,
+        network: Denoiser,
+        source: Windows,
+        recipe: Adaptation,
+        seed: int,
+        diffusion: GaussianDiffusion,
+        keypoints2d: Tensor,
+        camera: Camera,
+    ) -> None:
+        super().__init__(network, source, recipe, seed, diffusion)
+        if keypoints2d.ndim != 4 or keypoints2d.shape[1:] != self.centred.shape[1:]:
+            raise ValueError(
+                f"target keypoints have shape {tuple(keypoints2d.shape)}, expected "
+                f"(M, *{tuple(self.centred.shape[1:])}) like the source's: cut them with "
+                "windows.cut, convert joints with skeletons.convert"
+            )
+        if recipe.augment == "plain" and self.source.root is None:
+            raise ValueError("plain augmentation needs the source's root: Windows(root=...)")
+        self.target = keypoints2d.to(self.device)
+        self.seen = from_principal_point(self.target, camera)
+        focal, center = intrinsics(camera, len(keypoints2d))
+        eye, origin = torch.eye(3), torch.zeros(3)
+        self.camera = Camera(eye.to(focal), origin.to(focal), focal, center).to(self.device)
+        self.begin = round(recipe.warm_up * recipe.steps) if recipe.hypotheses else recipe.steps
+        self.teacher = loop.Ema(network)
+
+    def pairs(self, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Lines 4 to 15 of Algorithm 1: D_aug, source and target pairs in one batch."""
+        chosen = self.draw(len(self.poses), random)
+        other = self.draw(len(self.target), random)
+        keypoints, poses = self._augmented(chosen, other, random)
+        if step < self.begin:
+            return keypoints, poses
+        if step == self.begin:
+            self.teacher.step(self.network, 0.0)
+        labels = self._pseudo_labels(other, random)
+        return torch.cat([keypoints, self.seen[other]]), torch.cat([poses, labels])
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """The student's step, and what the teacher takes over from it (lines 16 to 19)."""
+        scalars = super().step(step)
+        if step >= self.begin:
+            self.teacher.step(self.network, self.recipe.teacher_decay)
+        return scalars
+
+    def _augmented(
+        self, chosen: Tensor, other: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Source pairs as the recipe wants them (line 6)."""
+        poses = self.poses[chosen]
+        if self.recipe.augment == "target":
+            camera = self.camera[other]
+            placed = align(poses, self.target[other], camera, self.network.root)
+        elif self.recipe.augment == "plain":
+            assert self.source.root is not None
+            camera, root = self.source.camera[chosen], self.source.root[chosen]
+            placed = jitter(poses, root, camera, self.source.skeleton, random)
+        else:
+            return self.centred[chosen], poses
+        return placed.keypoints - camera.center[:, None, None], placed.joints3d
+
+    @torch.no_grad()
+    def _pseudo_labels(self, other: Tensor, random: torch.Generator) -> Tensor:
+        """The teacher's poses (B, T, J, 3) of target windows (lines 8 to 13)."""
+        recipe = self.recipe
+        found = hypothesise(
+            self.teacher.module,
+            self.seen[other],
+            recipe.hypotheses,
+            recipe.sampling_steps,
+            recipe.eta,
+            random,
+            self.diffusion,
+        )
+        target, camera = self.target[other], self.camera[other]
+        return combine(found, target, camera, recipe.choose, self.source.skeleton)
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint has to have been made with."""
+        camera = [self.camera.focal, self.camera.center]
+        return {**super().identity(), "target": checkpoints.state_hash([self.target, *camera])}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned so far, and the teacher."""
+        return {**super().state_dict(), "teacher": self.teacher.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        super().load_state_dict(state)
+        self.teacher.load_state_dict(state["teacher"])

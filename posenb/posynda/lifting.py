@@ -1,0 +1,333 @@
+"""Train a diffusion lifter, and lift with it (PoSynDA, Sec. 3.3 and 3.4).
+
+Notebook 06 builds this step by step. All randomness comes from `seed`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from posenb.posynda.diffusion import GaussianDiffusion
+from posenb.posynda.hypotheses import Aggregate, combine, intrinsics
+from posenb.posynda.networks import Denoiser
+from posenb.posynda.windows import Windows, cut
+from posenb.train import checkpoints, loop, runtime
+from posenb.world.cameras import Camera
+from posenb.world.skeletons import BODY17, Skeleton
+
+_CHUNK = 64  # windows sampled at a time
+_LARGEST = 8.0  # half image widths, or tangents: nothing in a picture lies farther out
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a lifter is trained on pairs.
+
+    Attributes:
+        steps: of Adam.
+        batch: windows a step; while adapting, of the source and as many of the target.
+        learning_rate: of Adam, rising over 20 steps and falling in a cosine to zero.
+        loss: `mpjpe`, the mean distance of joints, as published code has it; `squared`, the mean
+            squared error that Sec. 3.1 and the words at Eq. 9 speak of.
+        late: steps t are drawn as T u^late with u uniform: 1 draws all alike, less draws noisy
+            ones more often; those are what a short DDIM visits.
+        clip: largest norm of the gradient.
+    """
+
+    steps: int = 1000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    loss: Literal["mpjpe", "squared"] = "mpjpe"
+    late: float = 0.5
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range.
+        """
+        if min(self.steps, self.batch) < 1:
+            raise ValueError(
+                f"steps and batch must be at least 1, found {self.steps} and {self.batch}"
+            )
+        if min(self.learning_rate, self.late, self.clip) <= 0:
+            raise ValueError(
+                "learning_rate, late and clip must be above 0, found "
+                f"{self.learning_rate:g}, {self.late:g} and {self.clip:g}"
+            )
+        if self.loss not in ("mpjpe", "squared"):
+            raise ValueError(f"loss must be mpjpe or squared, found {self.loss!r}")
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """What `lift` found, root-relative, in metres, in the camera's frame.
+
+    Attributes:
+        hypotheses: (N, H, T, J, 3).
+        joints3d: one of them or their mean, (N, T, J, 3).
+    """
+
+    hypotheses: Tensor
+    joints3d: Tensor
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A lifter that has learned.
+
+    Attributes:
+        model: the denoiser.
+        history: of the training; `interrupted` says if it was stopped early.
+    """
+
+    model: Denoiser
+    history: loop.History
+
+
+@torch.inference_mode()
+def lift(
+    model: Denoiser,
+    keypoints2d: Tensor,
+    camera: Camera,
+    hypotheses: int = 5,
+    steps: int = 5,
+    eta: float = 1.0,
+    aggregate: Aggregate = "mean",
+    seed: int = 0,
+    *,
+    diffusion: GaussianDiffusion | None = None,
+    skeleton: Skeleton = BODY17,
+) -> Lifted:
+    """Lift 2D keypoints to 3D, H times (PoSynDA, Sec. 3.3; Algorithm 1, lines 20 to 23).
+
+    Sequences of another length than the model's windows are cut side by side; the last window is
+    padded by repeating the last frame, and what was padded is left out of the result.
+
+    Args:
+        model: a trained denoiser.
+        keypoints2d: in the units that the model was trained with, (N, T, J, 2); NaN where a joint
+            was not found.
+        camera: in the same units, one or N; straight (`windows.to_screen`).
+        hypotheses: H, at least 1; all are computed in one batch.
+        steps: K of DDIM.
+        eta: of DDIM: 1 draws new noise at every step, 0 none.
+        aggregate: how one pose is made of H; see `hypotheses.combine`.
+        seed: of the noise.
+        diffusion: that the model was trained with; default 1,000 steps.
+        skeleton: of the joints.
+
+    Raises:
+        ValueError: for keypoints that the model cannot lift, or a camera without what it needs.
+    """
+    if hypotheses < 1:
+        raise ValueError(f"hypotheses must be at least 1, found {hypotheses}")
+    if keypoints2d.ndim != 4 or keypoints2d.shape[2:] != (model.joints, 2):
+        raise ValueError(
+            f"keypoints have shape {tuple(keypoints2d.shape)}, expected (N, T, {model.joints}, 2): "
+            "the model lifts that skeleton; convert another with skeletons.convert"
+        )
+    centred = from_principal_point(keypoints2d, camera)
+    count, length = centred.shape[:2]
+    pieces = cut(centred.transpose(0, 1), model.frames)  # (W, frames, N, J, 2)
+    pieces = pieces.transpose(1, 2).flatten(0, 1)  # (W N, frames, J, 2)
+    random = runtime.generator((seed, 3), centred.device)
+    diffusion = diffusion or GaussianDiffusion()
+    model.eval()
+    found = [
+        hypothesise(model, chunk, hypotheses, steps, eta, random, diffusion)
+        for chunk in pieces.split(_CHUNK)
+    ]
+    poses = torch.cat(found).unflatten(0, (-1, count))  # (W, N, H, frames, J, 3)
+    poses = poses.movedim(0, 2).flatten(2, 3)[:, :, :length]  # (N, H, T, J, 3)
+    return Lifted(poses, combine(poses, keypoints2d, camera, aggregate, skeleton))
+
+
+def hypothesise(
+    model: Denoiser,
+    keypoints2d: Tensor,
+    hypotheses: int,
+    steps: int,
+    eta: float,
+    random: torch.Generator,
+    diffusion: GaussianDiffusion,
+) -> Tensor:
+    """H poses (N, H, T, J, 3) of windows (N, T, J, 2), relative to the principal point."""
+    condition = model.condition(keypoints2d)
+    count, frames, joints, _ = keypoints2d.shape
+    device = keypoints2d.device
+    start = torch.randn(count, hypotheses, frames, joints, 3, generator=random, device=device)
+
+    def denoise(noisy: Tensor, t: int) -> Tensor:
+        return model.denoise(noisy, condition, torch.full((count,), t, device=device))
+
+    return diffusion.ddim(denoise, start, random, steps, eta)
+
+
+def from_principal_point(keypoints2d: Tensor, camera: Camera) -> Tensor:
+    """What a network sees of keypoints (N, T, J, 2).
+
+    Raises:
+        ValueError: for an unfit camera, or keypoints that seem to be in pixels.
+    """
+    _, center = intrinsics(camera, len(keypoints2d))
+    seen = keypoints2d - center.to(keypoints2d)[:, None, None]
+    largest = float(seen.nan_to_num(0.0).abs().max())
+    if largest > _LARGEST:
+        raise ValueError(
+            f"keypoints lie up to {largest:.0f} from the principal point: are they pixels? "
+            "Convert them and the camera with windows.to_screen or windows.to_plane"
+        )
+    return seen
+
+
+def train_lifter(
+    model: Denoiser,
+    source: Windows,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    *,
+    diffusion: GaussianDiffusion | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    callback: Callable[[LiftTask, loop.History], None] | None = None,
+) -> Trained:
+    """Train a denoiser on pairs of 2D and 3D (PoSynDA, Eq. 1 and 7 to 9); the model itself learns.
+
+    Args:
+        model: its weights that require gradients learn.
+        source: windows with 3D.
+        recipe: numbers of the training.
+        seed: of batches, steps and noise.
+        diffusion: default 1,000 steps.
+        checkpoint: file to resume from and save to.
+        progress: show a bar with the loss.
+        callback: called with the task and the history after every logged row.
+
+    Raises:
+        ValueError: for windows without 3D, or such as the model cannot lift.
+    """
+    task = LiftTask(model, source, recipe or Recipe(), seed, diffusion or GaussianDiffusion())
+    return task.fit("training the lifter", checkpoint, progress, callback)
+
+
+class LiftTask:
+    """Training on pairs, for `train.loop.fit`."""
+
+    def __init__(
+        self,
+        network: Denoiser,
+        source: Windows,
+        recipe: Recipe,
+        seed: int,
+        diffusion: GaussianDiffusion,
+    ) -> None:
+        if source.joints3d is None:
+            raise ValueError("the source's windows have no 3D: there is nothing to learn from")
+        if len(source.skeleton) != network.joints or source.keypoints.shape[1] != network.frames:
+            raise ValueError(
+                f"windows of {source.keypoints.shape[1]} frames of {source.skeleton.name} for a "
+                f"network of {network.frames} frames and {network.joints} joints: film or cut "
+                "such, and convert joints with skeletons.convert"
+            )
+        self.device = next(network.parameters()).device
+        self.network, self.recipe, self.seed = network, recipe, seed
+        self.diffusion, self.source = diffusion, source.to(self.device)
+        assert self.source.joints3d is not None
+        self.poses = self.source.joints3d  # (N, T, J, 3)
+        self.centred = from_principal_point(self.source.keypoints, self.source.camera)
+        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        if not self.learning:
+            raise ValueError("no weight requires a gradient: there is nothing to train")
+        self.optimizer = torch.optim.Adam(self.learning.values(), recipe.learning_rate)
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe.steps)
+        rising = torch.optim.lr_scheduler.LinearLR(self.optimizer, 0.05, total_iters=20)
+        self.schedule = torch.optim.lr_scheduler.ChainedScheduler([rising, cosine])
+
+    def pairs(self, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A batch: keypoints (B, T, J, 2) from the principal point, poses (B, T, J, 3)."""
+        chosen = self.draw(len(self.poses), random)
+        return self.centred[chosen], self.poses[chosen]
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """Positions (batch,) of windows, with replacement."""
+        shape = (self.recipe.batch,)
+        return torch.randint(count, shape, generator=random, device=self.device)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One step of Adam on noisy poses of one batch (Eq. 7 to 9)."""
+        random = runtime.generator((self.seed, 2, step), self.device)
+        self.network.train()
+        keypoints, poses = self.pairs(step, random)
+        uniform = torch.rand(len(poses), generator=random, device=self.device)
+        t = (self.diffusion.timesteps * uniform.pow(self.recipe.late)).long()
+        t = t.clamp(max=self.diffusion.timesteps - 1)
+        noise = torch.randn(poses.shape, generator=random, device=self.device)
+        noisy = self.diffusion.q_sample(poses, t, noise)
+        found = self.network(noisy[:, None], keypoints, t)[:, 0]  # H = 1
+        error = found - poses
+        if self.recipe.loss == "squared":
+            loss = error.square().sum(-1).mean()
+        else:
+            loss = error.norm(dim=-1).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.learning.values(), self.recipe.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        return {"loss": loss}
+
+    def fit(
+        self,
+        label: str,
+        checkpoint: Path | None,
+        progress: bool,
+        callback: Callable[[LiftTask, loop.History], None] | None,
+    ) -> Trained:
+        """Train to the end, or as far as one lets it."""
+        history = loop.fit(
+            self,
+            self.recipe.steps,
+            checkpoint=checkpoint,
+            log_every=10,
+            progress=progress,
+            label=label,
+            callback=None if callback is None else lambda history: callback(self, history),
+            identity=self.identity(),
+        )
+        return Trained(self.network.eval(), history)
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint has to have been made with."""
+        return {
+            "learning": list(self.learning),
+            "start": checkpoints.state_hash(self.network.state_dict()),
+            "source": checkpoints.state_hash([self.centred, self.poses]),
+            "seed": self.seed,
+            "timesteps": self.diffusion.timesteps,
+            **dataclasses.asdict(self.recipe),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned so far."""
+        return {
+            "learned": {name: weight.detach() for name, weight in self.learning.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        for name, weight in self.learning.items():
+            weight.copy_(state["learned"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
