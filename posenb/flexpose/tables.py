@@ -374,9 +374,8 @@ def tuning(seeds: Sequence[int] = (0,), jobs: int = 1) -> dict[str, Any]:
     No other table has this target, and here its poses may be looked at. The rate and number of
     steps with the lowest FD are what a method gets everywhere else. Rates are tried until the best
     one has a worse one on either side, but for "LoRA, paper's objective", which is best where it
-    hardly learns. FlexPose's layers
-    were tried out on `lab` itself, and its weight of re-rendering was chosen here by long bones and
-    `misread`: FD alone would take none.
+    hardly learns. FlexPose's layers were tried out on `lab` itself, and its weight of re-rendering
+    was chosen here by long bones and `misread`: FD alone would take none.
     """
     rows = [
         {"poses": label, "rate": rate, "steps": steps, "batch": batch, "change": change}

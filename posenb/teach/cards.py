@@ -97,7 +97,7 @@ def differences(
 ) -> list[tuple[float, float, float]]:
     """What each row's metric adds to that of a base row, seed by seed.
 
-    Rows of one seed share shots and latents, so their differences vary less than they do.
+    Where rows of one seed share shots and latents, their differences vary less than they do.
 
     Args:
         card: from `load` or `run_table`, of at least two seeds.
