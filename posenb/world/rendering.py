@@ -1,0 +1,377 @@
+"""Rendered people with everything known about them (notebook 00 shows how).
+
+A person is a cloud of points that the bones move (`clouds`), the nearest point of each pixel wins
+(`splatting`), and only those that won get a colour (`looks`) before a background (`rooms`). The
+same people, poses and cameras can be seen in any look, at any strength: a gap that one can dial.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from posenb.world import clouds, domains, looks, photography
+from posenb.world.body import load_body
+from posenb.world.cameras import Camera
+from posenb.world.clouds import PARTS, Cloud
+from posenb.world.domains import Domain, Split
+from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
+from posenb.world.retarget import on_floor, retarget
+from posenb.world.skeletons import BODY17
+from posenb.world.splatting import splat
+
+__all__ = ["PARTS", "Rendered", "Shots", "photograph", "render", "shots"]
+
+_CHUNK = 32  # pictures at once: their points stay near the processor
+_SMALLEST_BOX = 1.3  # metres; nobody is zoomed in upon beyond
+_NEAREST = 0.3  # metres between the camera's plane and the nearest place of a body
+_SEEN = 0.3  # a normal may point away from the camera so far (cosine) and its point be drawn
+# Metres of flesh before a joint: it counts as seen if nothing nearer than that hides it.
+FLESH = {
+    "pelvis": 0.2, "hip": 0.17, "knee": 0.1, "ankle": 0.09, "spine": 0.2, "neck": 0.13,
+    "nose": 0.07, "head_top": 0.13, "shoulder": 0.12, "elbow": 0.08, "wrist": 0.06,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """N pictures and their labels; joints are those of BODY17.
+
+    Attributes:
+        images: RGB in [0, 1], (N, 3, S, S).
+        keypoints: in [0, 1] of the picture, x right, y down, (N, J, 2); outside of it they are
+            not clipped.
+        depth: metres behind the pelvis, (N, J).
+        joints3d: metres, world frame, y up, (N, J, 3), where this look's annotators put them.
+        visible: (N, J) bool: in the picture, and hidden by nothing but their own flesh (FLESH).
+        parts: number in PARTS of what each pixel shows of the person, (N, S, S); 0 is the rest.
+    """
+
+    images: Tensor
+    keypoints: Tensor
+    depth: Tensor
+    joints3d: Tensor
+    visible: Tensor
+    parts: Tensor
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.images)
+
+    def __getitem__(self, index: int | slice | Tensor) -> Rendered:
+        """Some of the pictures, or the labels of one."""
+        return Rendered(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Shots:
+    """What N pictures show before a look is chosen.
+
+    Attributes:
+        shape: of the person, (N, K), as `body.people` draws it.
+        woman: who may wear what, (N,) bool.
+        rotations: of the body's bones, (N, B, 3, 3).
+        root: place of the pelvis, (N, 3), metres; the floor is y = 0.
+        camera: N cameras in units of the crop ([0, 1] inside it).
+        chances: numbers that looks follow from, (N, C), from `looks.chances`.
+        convention: (joint, other, share) triples of the domain's annotators, see `Domain`.
+    """
+
+    shape: Tensor
+    woman: Tensor
+    rotations: Tensor
+    root: Tensor
+    camera: Camera
+    chances: Tensor
+    convention: tuple[tuple[str, str, float], ...] = ()
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.root)
+
+    def __getitem__(self, index: slice | Tensor) -> Shots:
+        """Some of the pictures."""
+        return self._each(lambda tensor: tensor[index], self.camera[index])
+
+    def to(self, device: torch.device | str) -> Shots:
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device), self.camera.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor], camera: Camera) -> Shots:
+        return Shots(
+            change(self.shape),
+            change(self.woman),
+            change(self.rotations),
+            change(self.root),
+            camera,
+            change(self.chances),
+            self.convention,
+        )
+
+
+def render(
+    domain: str | Domain,
+    count: int,
+    seed: int,
+    size: int = 128,
+    strength: float = 1.0,
+    look: Look | None = None,
+    split: Split = "train",
+    device: torch.device | str = "cpu",
+) -> Rendered:
+    """Render people of a domain.
+
+    Args:
+        domain: who, in which poses, filmed from where; a name or a variant.
+        count: number of pictures N.
+        seed: the same seed gives the same people, poses and cameras in every look.
+        size: S, pixels.
+        strength: how far the look is from the synthetic one: 0 is synthetic, 1 the full look.
+        look: another look than the domain's own (`looks.LOOKS`).
+        split: `train` or `test`: other takes of the recordings, other people.
+        device: where to render.
+
+    Returns:
+        Pictures and labels on that device.
+
+    Raises:
+        ValueError: for a count or size below 1, an unknown domain or split, a strength outside of
+            [0, 1], or a domain of the user's own without a look.
+    """
+    recipe = domains.get(domain) if isinstance(domain, str) else domain
+    if look is None:
+        if recipe.name not in LOOKS:
+            raise ValueError(
+                f"domain {recipe.name!r} has no look of its own: give one of those of "
+                f"{', '.join(LOOKS)} as `look=looks.LOOKS[...]`"
+            )
+        look = LOOKS[recipe.name]
+    return photograph(shots(recipe, count, seed, split).to(device), look.scaled(strength), size)
+
+
+def shots(domain: Domain, count: int, seed: int, split: Split = "train") -> Shots:
+    """Draw people, poses and cameras of a domain, on the CPU.
+
+    Poses, headings, places and cameras are those that `domain.sample` draws at the same arguments;
+    bodies are this package's own, one for each subject.
+
+    Raises:
+        ValueError: as `domain.sample`.
+    """
+    body = load_body()
+    scenes = domain.scenes(count, seed, split)
+    people = torch.Generator().manual_seed(zlib.crc32(f"{domain.name}/people".encode()))
+    shapes, women = body.people(domain.subjects, people)
+    own = looks.chances(domain.subjects, people)
+    subject = torch.tensor([int(name.rsplit("-", 1)[1]) for name in scenes.subject])
+    generator = torch.Generator().manual_seed(
+        zlib.crc32(f"{domain.name}/{split}/{seed}/looks".encode())
+    )
+    numbers = looks.chances(count, generator)
+    # Somebody's skin and hair stay, their clothes do not.
+    kept = [looks.CHANCES.index(n) for n in ("skin", "hair", "bald", "hair_volume", "hair_length")]
+    numbers[:, kept] = own[subject][:, kept]
+    shape = shapes[subject]
+    rotations = retarget(body, scenes.rotations, shape)
+    root = on_floor(body, shape, rotations, scenes.place)
+    joints = domain.annotate(body.keypoints("BODY17", shape, rotations, root))
+    camera = scenes.camera.crop(*domain.frame(scenes.camera, joints, _SMALLEST_BOX))
+    return Shots(shape, women[subject], rotations, root, camera, numbers, domain.convention)
+
+
+def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
+    """Take the pictures, each as if it were the only one.
+
+    Args:
+        shots: who stands how before which camera.
+        look: in which look.
+        size: S, pixels.
+
+    Raises:
+        ValueError: if there is nothing to photograph, a size is below 8, a camera is distorted, or
+            one is in the body, or so near that parts of the body are behind it.
+    """
+    if len(shots) < 1 or size < 8:
+        raise ValueError(f"expected a shot and 8 pixels at least, found {len(shots)} and {size}")
+    if shots.camera.distortion is not None:
+        raise ValueError("cameras with lens distortion cannot be rendered: undistort them first")
+    body = load_body().to(shots.root.device)
+    transforms, bones = body.transforms(shots.shape, shots.rotations, shots.root)
+    _require_before(shots.camera.to_camera(bones)[..., 2] - 0.1)
+    nearest = shots.camera.to_camera(shots.root[:, None])[..., 0, 2] - 0.2
+    pixel = nearest.clamp_min(_NEAREST) / (shots.camera.focal.amax(-1) * size)  # (N,) metres
+    levels = clouds.level(pixel)
+    order = torch.argsort(levels, stable=True)
+    pieces = []
+    for number in levels.unique().tolist():
+        alike = order[levels[order] == number]
+        pieces += [
+            _photograph(shots[some], transforms[some], number, look, size)
+            for some in alike.split(_CHUNK)
+        ]
+    back = torch.argsort(order, stable=True)
+    return Rendered(
+        *(torch.cat([getattr(p, field.name) for p in pieces])[back] for field in fields(Rendered))
+    )
+
+
+def _photograph(shots: Shots, transforms: Tensor, number: int, look: Look, size: int) -> Rendered:
+    """Pictures of shots that one cloud serves."""
+    device = str(shots.root.device)
+    points, on = clouds.cloud(number, device), looks.canvas(number, device)
+    outfit = looks.dress(shots.chances, shots.woman)
+    skin = _skin(shots, transforms, points, looks.outwards(points, on, outfit, look.loose))
+    x, y, z, facing, blended = skin
+    _require_before(z)
+    zoom = shots.camera.focal[:, :, None] * size  # (N, 2, 1)
+    middle = shots.camera.center[:, :, None] * size
+    inverse = 1 / z
+    shown = looks.worn(points, on, outfit) & (facing < _SEEN)
+    seen = splat(
+        torch.addcmul(middle[:, 0], x * zoom[:, 0], inverse),
+        torch.addcmul(middle[:, 1], y * zoom[:, 1], inverse),
+        z, size, shown, closing=2,
+    )  # fmt: skip
+    person, row, column = (seen.point >= 0).nonzero(as_tuple=True)
+    point = seen.point[person, row, column]
+    normal = _normals(blended, points, point, person)
+    color = looks.paint(points, on, outfit, point, person, look.pattern)
+    color = _light(color, normal, on, point, person, shots, outfit, look)
+    images = photography.background(shots.camera, shots.chances, look, size)  # (N, S, S, 3)
+    if look.shadow:
+        world = (x[:, ::2], y[:, ::2], z[:, ::2])
+        dark = photography.shadow(world, shots.camera, _lamp(shots.chances), size)
+        images = images * (1 - 0.55 * look.shadow * dark[..., None])
+    images[person, row, column] = color
+    parts = torch.zeros_like(seen.point)
+    parts[person, row, column] = points.part[point]
+    depth = seen.depth
+    if look.occluders:
+        images, hidden = photography.occlude(images, shots.chances, look.occluders)
+        parts, depth = parts * ~hidden, torch.where(hidden, _NEAREST, depth)
+    images = photography.develop(images.permute(0, 3, 1, 2), shots.chances, look)
+    return Rendered(images, *_labels(shots, transforms, depth, look, size), parts)
+
+
+def _require_before(depth: Tensor) -> None:
+    """ValueError unless all depths (N, P) in the camera's frame are far enough."""
+    behind = int((depth.amin(1) < _NEAREST).sum())
+    if behind:
+        raise ValueError(
+            f"{behind} cameras are in the body or too near (a part of it is less than {_NEAREST} m "
+            "before the camera, or behind it): move them away, or the people"
+        )
+
+
+def _skin(
+    shots: Shots, transforms: Tensor, points: Cloud, outwards: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Points in the camera's frame: x, y, z and the normals' z, (N, P) each, and the matrices.
+
+    The camera is multiplied into the bones, so a point is moved once; see `Points.move`.
+    """
+    count, bones = len(shots), transforms.shape[1]
+    rotation = shots.camera.rotation[:, None]
+    folded = rotation @ transforms  # (N, B, 3, 4)
+    folded[..., 3] += shots.camera.translation[:, None]
+    flat = folded.permute(2, 3, 0, 1).reshape(12 * count, bones)
+    # Most bones are in the fingers, and most points are not.
+    split = points.fingerless
+    blended = flat.new_empty(12 * count, len(points))
+    palm = clouds.palm_bones(load_body())
+    torch.mm(flat[:, palm], points.palm_weights, out=blended[:, :split])
+    torch.mm(flat, points.weights[:, split:], out=blended[:, split:])
+    blended = blended.view(3, 4, count, len(points))
+    rest = torch.addmm(points.rest.reshape(1, -1), shots.shape, points.shape)  # (N, 3 P)
+    rest = torch.addcmul(rest.view(count, 3, -1), outwards[:, None], points.normals)  # (N, 3, P)
+    a, b, c = rest.unbind(1)
+    x, y, z = (
+        torch.addcmul(row[3], row[0], a).addcmul_(row[1], b).addcmul_(row[2], c) for row in blended
+    )
+    n, row = points.normals, blended[2]
+    facing = (row[0] * n[0]).addcmul_(row[1], n[1]).addcmul_(row[2], n[2])  # (N, P)
+    return x, y, z, facing, blended
+
+
+def _normals(blended: Tensor, points: Cloud, point: Tensor, person: Tensor) -> Tensor:
+    """Normals in the camera's frame of points that won, (3, H)."""
+    at = person * len(points) + point
+    rest = [axis[point] for axis in points.normals]
+    turned = [
+        sum(row[k].flatten().index_select(0, at) * rest[k] for k in range(3)) for row in blended
+    ]
+    return _unit(torch.stack(turned))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors (3, H) of length 1."""
+    return vectors * vectors.square().sum(0).clamp_min(1e-12).rsqrt()
+
+
+def _lamp(chances: Tensor) -> Tensor:
+    """Where the light comes from, (N, 3), world; steep, so that shadows stay near."""
+    azimuth = chance(chances, "lamp_azimuth", 0, 2 * math.pi)
+    height = chance(chances, "lamp_height", 0.9, 1.4)
+    across = height.cos()
+    return torch.stack([across * azimuth.cos(), height.sin(), across * azimuth.sin()], -1)
+
+
+def _light(
+    color: Tensor, normal: Tensor, on: Canvas, point: Tensor, person: Tensor,
+    shots: Shots, outfit: Outfit, look: Look,
+) -> Tensor:  # fmt: skip
+    """Colours (H, 3) in the light: from the camera in the synthetic look, a lamp's in full ones."""
+    if look.folds:
+        cloth = ((on.kind[point] == 6) | (on.kind[point] == 8)) * (0.3 * look.folds)
+        normal = _unit(normal + cloth * on.folds[outfit.cloth[person], :, point].T)
+    flat = 0.66 + 0.36 * (-normal[2]).clamp_min(0)
+    if look.shading:
+        rotation = shots.camera.rotation
+        lamp = (rotation @ _lamp(shots.chances)[..., None])[..., 0]  # (N, 3)
+        above, direct = (
+            sum(n * d.index_select(0, person) for n, d in zip(normal, way.T, strict=True))
+            for way in (rotation[:, :, 1], lamp)
+        )
+        ambient = chance(shots.chances, "ambient", 0.58, 0.68)[person]
+        power = chance(shots.chances, "lamp_power", 0.45, 0.75)[person]
+        full = ambient * (0.9 + 0.25 * above) + power * (0.2 + 0.8 * direct).clamp_min(0)
+        full = full * (0.8 + 0.2 * (-normal[2]).clamp(0, 1))
+        flat = flat.lerp(full, look.shading)
+    return (color * flat[:, None]).clamp_max(1)
+
+
+def _labels(
+    shots: Shots, transforms: Tensor, depth: Tensor, look: Look, size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Keypoints (N, J, 2), depth (N, J), joints (N, J, 3) and which are visible (N, J)."""
+    body = load_body().to(shots.root.device)
+    true = body.landmarks["BODY17"].move(transforms, shots.shape)  # (N, J, 3)
+    joints = true.clone()
+    for joint, other, share in shots.convention:
+        a, b = BODY17.index(joint), BODY17.index(other)
+        joints[:, a] = true[:, a] + look.convention * share * (true[:, b] - true[:, a])
+    keypoints = shots.camera.project(joints)
+    far = shots.camera.to_camera(joints)[..., 2]
+    return keypoints, far - far[:, :1], joints, visibility(keypoints, far, depth)
+
+
+def visibility(keypoints: Tensor, far: Tensor, depth: Tensor) -> Tensor:
+    """Which joints are in the picture and hidden by nothing but their own flesh, (N, J).
+
+    Args:
+        keypoints: (N, J, 2) in [0, 1] of the picture.
+        far: their depth, metres, (N, J).
+        depth: of what each pixel shows, (N, S, S), infinite where it shows nothing.
+    """
+    size = depth.shape[-1]
+    flesh = [FLESH[name.removeprefix("left_").removeprefix("right_")] for name in BODY17.joints]
+    inside = ((keypoints >= 0) & (keypoints < 1)).all(-1)
+    pixel = (keypoints * size).nan_to_num().clamp(0, size - 1).long()
+    picture = torch.arange(len(depth), device=depth.device)[:, None]
+    before = depth[picture, pixel[..., 1], pixel[..., 0]]  # (N, J)
+    return inside & (before > far - torch.tensor(flesh).to(far))
