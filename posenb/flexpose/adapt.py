@@ -80,7 +80,7 @@ class Recipe:
 
 USUAL: Mapping[Objective, Recipe] = {
     "paper": Recipe(batch=64, learning_rate=3e-4),
-    "transport": Recipe(batch=64, learning_rate=3e-4),
+    "transport": Recipe(batch=64),
     "distribution": Recipe(),
 }
 

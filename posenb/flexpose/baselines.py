@@ -31,7 +31,7 @@ from posenb.world.skeletons import Skeleton
 
 GAME = Recipe(steps=200, batch=32, learning_rate=2e-3)  # of `finetune_all` and `freeze_d`
 STATISTICS = Recipe(steps=800, batch=64, learning_rate=1.5e-3)  # of `adagan`
-LOW_RANK = Recipe(learning_rate=3e-3)  # of `lora`
+LOW_RANK = Recipe(learning_rate=1e-3)  # of `lora`
 FROZEN_ABOVE = 16  # pixels: FreezeD freezes the discriminator's blocks that see finer detail
 
 

@@ -1,4 +1,7 @@
-"""The explorer of notebook 02: one latent, seen through every adapted generator at once."""
+"""What notebook 02 moves: the explorer, and the film of a generator that is being adapted.
+
+The explorer shows one latent through every adapted generator at once.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from posenb.flexpose.adapt import AdaptTask
 from posenb.flexpose.networks import AdaptedGenerator
 from posenb.flexpose.weights import SOURCE, VARIANTS, Variant, load_taus
+from posenb.measure.distributions import frechet_distance
 from posenb.prior.networks import Generator, KeypointRegressor, Styles
-from posenb.prior.weights import load_generator, load_regressor
+from posenb.prior.weights import SkeletonGenerator, load_generator, load_regressor, sample
 from posenb.show import figures
 from posenb.show.explorer import Choice, Slider, checked
 from posenb.train import runtime
+from posenb.train.loop import History
 from posenb.world.skeletons import BODY17
 
 SHOWN = 256  # pixels of a displayed image; enlarged without smoothing
@@ -117,6 +124,52 @@ def draw(state: Views, figure: Figure) -> None:
         span = f"{low:.1f} %" if len(state.shifts) == 1 else f"{low:.1f} to {high:.1f} %"
         said = f"joints move by {span} of the image on average"
     figure.suptitle(f"{said} (amount {state.amount:.1f}, ψ = {state.truncation:.1f})", fontsize=14)
+
+
+class Film:
+    """Shows the same latents again and again while a generator is adapted: a callback of `adapt`.
+
+    Attributes:
+        frames: number of steps to images (latents, 3, S, S).
+        steps: of the curve.
+        distances: FD of 256 poses to the reference, one a step of the curve.
+    """
+
+    def __init__(
+        self, source: Generator, regressor: KeypointRegressor, z: Tensor, real: Tensor, every: int
+    ) -> None:
+        """Show the source's pictures.
+
+        Args:
+            source: before adaptation.
+            regressor: beta.
+            z: latents (latents, style).
+            real: poses that the generator's are compared with, (count, J, 2).
+            every: steps from one look to the next, a multiple of the 10 of a logged row.
+        """
+        self.regressor, self.z, self.real, self.every = regressor, z, real, every
+        self.frames: dict[int, Tensor] = {}
+        self.steps: list[int] = []
+        self.distances: list[float] = []
+        self._live = display(Markdown("..."), display_id=True)
+        self._look(source, 0)
+
+    def __call__(self, task: AdaptTask, history: History) -> None:
+        """Look at the generator, if it is time."""
+        if history.step % self.every == 0:
+            self._look(task.network, history.step)
+
+    @torch.no_grad()
+    def _look(self, network: SkeletonGenerator, step: int) -> None:
+        self.frames[step] = network(self.z).clamp(0, 1)
+        poses = sample(network, self.regressor, 256, seed=9)
+        self.steps.append(step)
+        self.distances.append(frechet_distance(self.real, poses))
+        text = f"After {step} steps, FD of 256 poses: {self.distances[-1]:.3f}"
+        row = figures.image_grid(self.frames[step], scale=1.5)
+        row.suptitle(text, fontsize=13)
+        if self._live is not None:  # there is a notebook
+            self._live.update(figures.Picture(figures.png(row), f"The latents. {text}."))
 
 
 @cache

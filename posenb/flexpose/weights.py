@@ -18,6 +18,7 @@ from posenb.flexpose.tables import alike, shots
 from posenb.prior.networks import Generator
 from posenb.prior.tables import digests
 from posenb.train import checkpoints, runtime
+from posenb.world import domains
 from posenb.world.poses import PoseSet
 
 ASSET = "flexpose_taus"
@@ -209,5 +210,5 @@ def _recipe(variant: Variant, steps: int | None) -> Recipe:
 @functools.lru_cache(maxsize=8)
 def _guides(count: int, seed: int) -> PoseSet:
     """`count` poses of the target, the same number of every action."""
-    domain = alike(TARGET, SOURCE)
-    return shots(domain, count // len(domain.actions), seed)
+    classes = len(domains.get(TARGET).actions)
+    return shots(alike(TARGET, SOURCE), count // classes, seed)

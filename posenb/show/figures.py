@@ -39,6 +39,7 @@ __all__ = [
     "image_grid",
     "keypoint_cloud",
     "loss_curve",
+    "name_points",
     "plot_skeletons",
     "png",
     "pose_map",
@@ -509,6 +510,33 @@ def bars(
     axes.set_xlabel(xlabel)
     if len(series) > 1:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def name_points(axes: Axes, points: Mapping[str, tuple[float, float]], size: float = 11.0) -> None:
+    """Write names beside points, moved up where they would cover each other.
+
+    Call it last: names stay where they are when the limits of the axes change.
+
+    Args:
+        axes: where the points are drawn already.
+        points: name to its place in the data.
+        size: of the letters, points.
+    """
+    figure = _figure_of(axes)
+    figure.draw_without_rendering()  # now the axes have their limits, and points their places
+    pixel = figure.dpi / 72
+    taken: list[tuple[float, float, float]] = []  # left end, length and height of each name, pixels
+    for name, point in sorted(points.items(), key=lambda item: item[1][1]):
+        x, y = axes.transData.transform(point) + pixel * np.array([9.0, 2.0])
+        length = 0.55 * size * pixel * len(name)
+        while any(
+            x < left + far and left < x + length and abs(y - high) < 1.25 * size * pixel
+            for left, far, high in taken
+        ):
+            y += 2 * pixel
+        taken.append((x, length, y))
+        left, high = axes.transData.inverted().transform((x, y))
+        axes.text(left, high, name, fontsize=size)
 
 
 def table(

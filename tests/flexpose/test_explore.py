@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from posenb import assets, prior
+from posenb import assets, flexpose, prior
 from posenb.flexpose import explore, weights
+from posenb.flexpose.adapt import Recipe
 from posenb.flexpose.networks import StyleTransfer
 from posenb.flexpose.weights import VARIANTS, Variant
+from posenb.measure.distributions import frechet_distance
 from posenb.show import explorer
 from posenb.show.style import new_figure
 from posenb.train import runtime
 from posenb.train.checkpoints import PROVENANCE
+from posenb.world import domains
 
 HOME = explorer.home(explore.CONTROLS)
 EVERYTHING = HOME | {"objective": explore.ALL, "layers": explore.ALL, "shots": explore.ALL}
@@ -154,3 +157,18 @@ def test_variants_are_known_by_their_names() -> None:
     assert len(set(VARIANTS)) == 9 and Variant().key == "distribution/1-2-3/30"
     with pytest.raises(ValueError, match="luck"):
         Variant.of("luck/1/30")
+
+
+def test_a_film_looks_every_few_steps() -> None:
+    source, regressor = prior.load_generator("wild"), prior.load_regressor()
+    real = domains.get("lab").sample(200, 0).keypoints
+    film = explore.Film(source, regressor, source.sample_z(2, runtime.generator(5)), real, every=10)
+    guides = flexpose.few_shot(domains.get("lab").sample(600, 0), 1, seed=0)
+    flexpose.adapt(source, guides, recipe=Recipe(20, 8), progress=False, callback=film)
+    assert film.steps == [0, 10, 20] == list(film.frames)
+    with torch.no_grad():
+        assert torch.equal(film.frames[0], source(film.z).clamp(0, 1))
+    assert not torch.equal(film.frames[10], film.frames[20])
+    assert film.distances[0] == pytest.approx(
+        frechet_distance(real, prior.sample(source, regressor, 256, seed=9))
+    )

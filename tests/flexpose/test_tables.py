@@ -12,9 +12,9 @@ from posenb.prior.tables import digests
 from posenb.teach import cards
 from posenb.train import checkpoints
 from posenb.train.sweep import card_path
-from posenb.world import domains
+from posenb.world import domains, faces
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, FACE68
 
 COUNT = 150
 
@@ -194,6 +194,21 @@ def test_targets_are_cropped_as_their_source(own):
     found = tables.find_target(own[0], "stage").sample(40, 0, "test").keypoints
     extent = (found.amax(1) - found.amin(1)).amax(1)
     torch.testing.assert_close(extent, torch.full_like(extent, 1 / stage.margin))
+
+
+def test_faces_are_a_target_of_faces_alone():
+    like, wild = faces.get("faces_video"), faces.get("faces_wild")
+    found = tables.find_target("faces_wild", "faces_video")
+    crop = {"margin": like.margin, "lift": like.lift, "crop_noise": like.crop_noise}
+    assert found == dataclasses.replace(wild, **crop) != wild
+    guides = tables.shots(found, 2, 0)
+    assert guides.skeleton == FACE68
+    assert sorted(guides.action) == sorted(2 * list(dict.fromkeys(n for n, _ in wild.expressions)))
+    ruler = tables.reference(found, 0, COUNT)
+    assert ruler.measure(ruler.other)["FD"] < ruler.measure(like.sample(COUNT, 0).keypoints)["FD"]
+    for target, source in (("faces_wild", "wild"), ("lab", "faces_video")):
+        with pytest.raises(ValueError, match=f"there is no (face )?domain '{source}'"):
+            tables.find_target(target, source)
 
 
 def test_the_command_passes_source_and_target_on(own, monkeypatch, capsys):

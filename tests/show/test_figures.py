@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -338,6 +339,25 @@ def test_bars_want_an_entry_a_label(axes: Axes) -> None:
 
 
 # Tables
+
+
+def test_names_of_points_do_not_cover_each_other(axes: Axes) -> None:
+    points = {
+        "one": (0.5, 0.5),
+        "another": (0.5, 0.501),
+        "far away": (0.1, 0.9),
+        "third": (0.51, 0.5),
+    }
+    axes.scatter(*zip(*points.values(), strict=True))
+    figures.name_points(axes, points)
+    figure = axes.figure
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert sorted(text.get_text() for text in axes.texts) == sorted(points)
+    for a, b in itertools.combinations(boxes, 2):
+        assert not a.overlaps(b)
+    lowest = next(text for text in axes.texts if text.get_text() == "far away")
+    assert abs(lowest.get_position()[1] - 0.9) < 0.03  # nobody is in its way
 
 
 def test_table_as_text_and_as_html() -> None:

@@ -96,3 +96,42 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
 def test_provenance(card: dict[str, Any]) -> None:
     told = cards.provenance(json.loads(json.dumps(card)) | {"device": "CPU", "wall_seconds": 61.4})
     assert told == "Card flexpose.table1: mean ± 95 % interval of 3 seeds; CPU, 61 s."
+
+
+def test_intervals_are_what_bars_draw(card: dict[str, Any], tmp_path: Path) -> None:
+    mean, low, high = cards.intervals(card, "FD", scale=100, layer=1)[0]
+    assert mean == pytest.approx(11) and high - mean == pytest.approx(mean - low, rel=1e-3)
+    assert low == pytest.approx(100 * cards.row(card, layer=1)["metrics"]["FD"]["low"])
+    both = cards.intervals(card, "FD", method="ours")
+    assert [round(entry[0], 3) for entry in both] == [0.31, 0.11]
+    single = sweep.run_table("flexpose.one", ROWS, [4], measure, folder=tmp_path, progress=False)
+    assert cards.intervals(single, "FD", layer=1) == [(pytest.approx(0.14),) * 3]
+
+
+@pytest.mark.parametrize(("metric", "labels"), [("FD", {"layer": 2}), ("MMD2", {})])
+def test_intervals_want_rows_that_have_the_metric(
+    card: dict[str, Any], metric: str, labels: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"flexpose\.table1 has no rows of"):
+        cards.intervals(card, metric, **labels)
+
+
+def test_differences_are_taken_seed_by_seed(tmp_path: Path) -> None:
+    def noisy(row: dict[str, Any], seed: int) -> dict[str, float]:
+        return {"FD": (0, 3, 1)[seed] + row["layer"] / 10 + 0.01 * seed * row["layer"]}
+
+    card = sweep.run_table("flexpose.x", ROWS, [0, 1, 2], noisy, folder=tmp_path, progress=False)
+    base, other = cards.differences(card, "FD", layer=3)
+    assert base == (0, 0, 0)
+    mean, low, high = other
+    changes = [-0.2, -0.22, -0.24]  # whatever the seeds have in common is gone
+    assert mean == pytest.approx(-0.22)
+    assert (low, high) == pytest.approx(sweep.t_interval(changes))
+    assert cards.differences(card, "FD", scale=10, layer=3)[1][0] == pytest.approx(-2.2)
+    with pytest.raises(ValueError, match="0 rows of flexpose"):
+        cards.differences(card, "FD", layer=7)
+    with pytest.raises(ValueError, match="has no 'recall'"):
+        cards.differences(card, "recall", layer=3)
+    card = sweep.run_table("flexpose.y", ROWS, [1], noisy, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="one seed"):
+        cards.differences(card, "FD", layer=3)
