@@ -1,9 +1,13 @@
-"""Real footage: one man, balancing, filmed by four calibrated cameras that stand still.
+"""Videos: rendered ones of any domain, and one real clip.
 
-A clip that nobody simulated: 100 frames of four synchronous views at 60 frames a second, from the
-demonstration data of the package `pose2sim` 0.7.2 (BSD-3 licence, see NOTICE). Its keypoints are
-detections (OpenPose, BODY_25B), not truth. What can be trusted are those on which several views
-agree: `valid` says which.
+Rendered: `videos` and `video_pairs` film people who do what the recordings do, each before one
+background.
+
+Real: one man, balancing, filmed by four calibrated cameras that stand still. 100 frames of four
+synchronous views at 60 frames a second, from the demonstration data of the package `pose2sim` 0.7.2
+(BSD-3 licence, see NOTICE), which nobody simulated. Its keypoints are detections (OpenPose,
+BODY_25B), not truth. What can be trusted are those on which several views agree: `valid` says
+which.
 """
 
 from __future__ import annotations
@@ -21,14 +25,165 @@ from torch.nn import functional
 from posenb import assets
 from posenb.world.cameras import Camera
 from posenb.world.clip_asset import ASSET, SIZE
+from posenb.world.domains import Domain, Split
+from posenb.world.filming import FPS, film
+from posenb.world.looks import Look
+from posenb.world.rendering import Rendered, find, look_of, photograph
 from posenb.world.skeletons import BODY17, Skeleton
 
-__all__ = ["VALID_PIXELS", "RealClip", "load_real_clip"]
+__all__ = [
+    "FPS",
+    "VALID_PIXELS",
+    "RealClip",
+    "VideoPairs",
+    "Videos",
+    "load_real_clip",
+    "video_pairs",
+    "videos",
+]
 
 VALID_PIXELS = 25.0  # original pixels, 5 cm on the man: 3.5 times the median error
 SMALLEST = 16  # pixels: the least side of a picture
 
 _CAMERA = ("rotation", "translation", "focal", "center", "distortion")
+
+
+@dataclass(frozen=True, eq=False)
+class Videos:
+    """N rendered videos of T frames; `videos[i]` is one, and so is each of an iteration.
+
+    Attributes:
+        frames: all N T pictures and their labels; the frames of a video follow each other.
+        camera: of each picture, in units of the crop, (N T,); maps `joints3d` to `keypoints`.
+        action: what happens, N labels.
+        subject: who it is, N ids.
+        length: T.
+        fps: frames a second.
+    """
+
+    frames: Rendered
+    camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
+    length: int
+    fps: float
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.action)
+
+    def __getitem__(self, index: int) -> Rendered:
+        """The T frames of a video."""
+        number = range(len(self))[index]  # IndexError ends an iteration
+        return self.frames[number * self.length : (number + 1) * self.length]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoPairs:
+    """N pairs of frames of one video each: one person before one background.
+
+    Attributes:
+        base: the earlier frames and their labels.
+        driving: those `stride` frames later.
+        base_camera: N cameras in units of the crop; map `joints3d` to `keypoints`.
+        driving_camera: the same cameras, unless they were held by hand.
+        action: what happens, N labels.
+        subject: who it is, N ids.
+    """
+
+    base: Rendered
+    driving: Rendered
+    base_camera: Camera
+    driving_camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.base)
+
+
+def videos(
+    domain: str | Domain,
+    count: int,
+    frames: int,
+    seed: int,
+    size: int = 128,
+    stride: int = 1,
+    strength: float = 1.0,
+    look: Look | None = None,
+    split: Split = "train",
+    device: torch.device | str = "cpu",
+) -> Videos:
+    """Render videos of a domain: a person each, who moves before one background.
+
+    The camera stands still, except in `outdoor`, where somebody holds it.
+
+    Args:
+        domain: a name or a variant, as `rendering.render` takes them.
+        count: number of videos N.
+        frames: their length T.
+        seed: the same seed gives the same videos.
+        size: S, pixels.
+        stride: time between frames, in steps of 1 / FPS seconds.
+        strength: of the look, as in `rendering.render`, and so are the others.
+        look: another look than the domain's own.
+        split: other takes of the recordings, other people.
+        device: where to render.
+
+    Raises:
+        ValueError: for a count, a number of frames or a stride below 1; if the frames last longer
+            than every take; if somebody leaves the picture; and as `rendering.render`.
+    """
+    if min(count, frames, stride) < 1:
+        raise ValueError(
+            "a video needs a count, frames and a stride of at least 1, found "
+            f"{count}, {frames} and {stride}"
+        )
+    recipe = find(domain)
+    look = (look_of(recipe.name) if look is None else look).scaled(strength)
+    taken = film(recipe, count, range(0, frames * stride, stride), seed, split)
+    shots = taken.shots.to(device)
+    return Videos(photograph(shots, look, size), shots.camera, *taken[1:], frames, FPS / stride)
+
+
+def video_pairs(
+    domain: str | Domain,
+    count: int,
+    stride: int,
+    seed: int,
+    size: int = 128,
+    strength: float = 1.0,
+    look: Look | None = None,
+    split: Split = "train",
+    device: torch.device | str = "cpu",
+) -> VideoPairs:
+    """Render pairs of frames of videos: what one frame is rebuilt from another for (notebook 03).
+
+    Args:
+        domain: a name or a variant.
+        count: number of pairs N, of a video each.
+        stride: time between the two, in steps of 1 / FPS seconds.
+        seed: the same seed gives the same pairs.
+        size: S, pixels.
+        strength: as in `videos`, and so are the others.
+        look: another look than the domain's own.
+        split: other takes of the recordings, other people.
+        device: where to render.
+
+    Raises:
+        ValueError: as `videos`.
+    """
+    pair = videos(domain, count, 2, seed, size, stride, strength, look, split, device)
+    base, driving = slice(0, None, 2), slice(1, None, 2)
+    return VideoPairs(
+        pair.frames[base],
+        pair.frames[driving],
+        pair.camera[base],
+        pair.camera[driving],
+        pair.action,
+        pair.subject,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -301,7 +301,7 @@ class Domain:
         wanted = 2 * math.pi * draws[:, 1]
         if self.facing is not None:
             wanted = -azimuth + math.radians(self.facing) * normal[:, 0]
-        turn = _about_y(wanted - heading)
+        turn = about_y(wanted - heading)
         tilt_axis = 2 * math.pi * draws[:, 2]
         tilt = math.radians(self.lean) * normal[:, 1]
         lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
@@ -355,12 +355,19 @@ class Domain:
         return (low + high) / 2 - side[:, None] / 2, side
 
 
+def takes(frames: int, split: Split) -> list[tuple[int, int]]:
+    """First frame, and the one after the last, of the takes of a recording of so many frames."""
+    low, high = (round(share * frames) for share in TEST_TAKE)
+    gap = max(1, round(TAKE_GAP * frames))
+    return [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
+
+
 def _generator(name: str, split: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(zlib.crc32(f"{name}/{split}/{seed}".encode()))
 
 
-def _about_y(angle: Tensor) -> Tensor:
-    """Rotations about the vertical, (N, 3, 3)."""
+def about_y(angle: Tensor) -> Tensor:
+    """Turns about the vertical, (..., 3, 3), by angles (...) in radians."""
     zero = torch.zeros_like(angle)
     return quaternion_to_matrix(
         torch.stack([(angle / 2).cos(), zero, (angle / 2).sin(), zero], dim=-1)
@@ -373,15 +380,11 @@ def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
     clips = load_motion().clips
     starts, lengths, labels, first = [], [], [], 0
     for clip in clips:
-        frames = len(clip)
-        low, high = (round(share * frames) for share in TEST_TAKE)
-        gap = max(1, round(TAKE_GAP * frames))
-        spans = [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
-        for start, stop in spans:
+        for start, stop in takes(len(clip), split):
             starts.append(first + start)
             lengths.append(stop - start)
             labels.append(clip.action)
-        first += frames
+        first += len(clip)
     rotations = torch.cat([clip.rotations for clip in clips])  # (F, 17, 4)
     return rotations, torch.tensor(starts), torch.tensor(lengths), tuple(labels)
 

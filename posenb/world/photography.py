@@ -20,12 +20,20 @@ from posenb.world.looks import Look, chance, hsv
 _GRAIN = 512  # side of the noise that all pictures cut theirs from
 
 
-def background(camera: Camera, chances: Tensor, look: Look, size: int) -> Tensor:
-    """What is behind the people, (N, S, S, 3): between a plain colour and the setting."""
+def background(camera: Camera, eye: Tensor, chances: Tensor, look: Look, size: int) -> Tensor:
+    """What is behind the people, (N, S, S, 3): between a plain colour and the setting.
+
+    Args:
+        camera: N cameras in units of the crop.
+        eye: from which eye of its place each sees the setting, (N,); see `rooms.plate`.
+        chances: (N, C), from `looks.chances`.
+        look: says which setting, and how much of it.
+        size: S, pixels.
+    """
     plain = _plain(chances, size)
     if look.setting == "plain" or not look.scenery:
         return plain
-    return plain.lerp(_scenery(camera, chances, look.setting, size), look.scenery)
+    return plain.lerp(_scenery(camera, eye, chances, look.setting, size), look.scenery)
 
 
 def _plain(chances: Tensor, size: int) -> Tensor:
@@ -41,11 +49,10 @@ def _plain(chances: Tensor, size: int) -> Tensor:
     return first[:, None, None] * torch.addcmul(torch.ones_like(share), share, other)[..., None]
 
 
-def _scenery(camera: Camera, chances: Tensor, setting: rooms.Setting, size: int) -> Tensor:
+def _scenery(
+    camera: Camera, eye: Tensor, chances: Tensor, setting: rooms.Setting, size: int
+) -> Tensor:
     """The setting as the cameras see it, (N, S, S, 3): cut out of the plates of their places."""
-    position = camera.position
-    azimuth = torch.atan2(position[:, 2], position[:, 0]) / (2 * math.pi)
-    eye = (azimuth * rooms.EYES).round().long() % rooms.EYES
     place = (chance(chances, "place") * rooms.PLACES).long()
     side = rooms.plate_side(setting, size)
     count = len(chances)

@@ -8,8 +8,6 @@ same people, poses and cameras can be seen in any look, at any strength: a gap t
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -17,18 +15,16 @@ from torch import Tensor
 
 from posenb.world import clouds, domains, looks, photography
 from posenb.world.body import load_body
-from posenb.world.cameras import Camera
 from posenb.world.clouds import PARTS, Cloud
 from posenb.world.domains import Domain, Split
+from posenb.world.filming import Shots, shots
 from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
-from posenb.world.retarget import on_floor, retarget
 from posenb.world.skeletons import BODY17
 from posenb.world.splatting import splat
 
-__all__ = ["PARTS", "Rendered", "Shots", "photograph", "render", "shots"]
+__all__ = ["PARTS", "Rendered", "Shots", "find", "look_of", "photograph", "render", "shots"]
 
 _CHUNK = 32  # pictures at once: their points stay near the processor
-_SMALLEST_BOX = 1.3  # metres; nobody is zoomed in upon beyond
 _NEAREST = 0.3  # metres between the camera's plane and the nearest place of a body
 _SEEN = 0.3  # a normal may point away from the camera so far (cosine) and its point be drawn
 # Metres of flesh before a joint: it counts as seen if nothing nearer than that hides it.
@@ -68,52 +64,6 @@ class Rendered:
         return Rendered(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-@dataclass(frozen=True, eq=False)
-class Shots:
-    """What N pictures show before a look is chosen.
-
-    Attributes:
-        shape: of the person, (N, K), as `body.people` draws it.
-        woman: who may wear what, (N,) bool.
-        rotations: of the body's bones, (N, B, 3, 3).
-        root: place of the pelvis, (N, 3), metres; the floor is y = 0.
-        camera: N cameras in units of the crop ([0, 1] inside it).
-        chances: numbers that looks follow from, (N, C), from `looks.chances`.
-        convention: (joint, other, share) triples of the domain's annotators, see `Domain`.
-    """
-
-    shape: Tensor
-    woman: Tensor
-    rotations: Tensor
-    root: Tensor
-    camera: Camera
-    chances: Tensor
-    convention: tuple[tuple[str, str, float], ...] = ()
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.root)
-
-    def __getitem__(self, index: slice | Tensor) -> Shots:
-        """Some of the pictures."""
-        return self._each(lambda tensor: tensor[index], self.camera[index])
-
-    def to(self, device: torch.device | str) -> Shots:
-        """The same on another device."""
-        return self._each(lambda tensor: tensor.to(device), self.camera.to(device))
-
-    def _each(self, change: Callable[[Tensor], Tensor], camera: Camera) -> Shots:
-        return Shots(
-            change(self.shape),
-            change(self.woman),
-            change(self.rotations),
-            change(self.root),
-            camera,
-            change(self.chances),
-            self.convention,
-        )
-
-
 def render(
     domain: str | Domain,
     count: int,
@@ -143,45 +93,32 @@ def render(
         ValueError: for a count or size below 1, an unknown domain or split, a strength outside of
             [0, 1], or a domain of the user's own without a look.
     """
-    recipe = domains.get(domain) if isinstance(domain, str) else domain
-    if look is None:
-        if recipe.name not in LOOKS:
-            raise ValueError(
-                f"domain {recipe.name!r} has no look of its own: give one of those of "
-                f"{', '.join(LOOKS)} as `look=looks.LOOKS[...]`"
-            )
-        look = LOOKS[recipe.name]
+    recipe = find(domain)
+    look = look_of(recipe.name) if look is None else look
     return photograph(shots(recipe, count, seed, split).to(device), look.scaled(strength), size)
 
 
-def shots(domain: Domain, count: int, seed: int, split: Split = "train") -> Shots:
-    """Draw people, poses and cameras of a domain, on the CPU.
-
-    Poses, headings, places and cameras are those that `domain.sample` draws at the same arguments;
-    bodies are this package's own, one for each subject.
+def find(domain: str | Domain) -> Domain:
+    """The domain of that name, or the one that is given.
 
     Raises:
-        ValueError: as `domain.sample`.
+        ValueError: if there is none of that name; the message lists the names.
     """
-    body = load_body()
-    scenes = domain.scenes(count, seed, split)
-    people = torch.Generator().manual_seed(zlib.crc32(f"{domain.name}/people".encode()))
-    shapes, women = body.people(domain.subjects, people)
-    own = looks.chances(domain.subjects, people)
-    subject = torch.tensor([int(name.rsplit("-", 1)[1]) for name in scenes.subject])
-    generator = torch.Generator().manual_seed(
-        zlib.crc32(f"{domain.name}/{split}/{seed}/looks".encode())
-    )
-    numbers = looks.chances(count, generator)
-    # Somebody's skin and hair stay, their clothes do not.
-    kept = [looks.CHANCES.index(n) for n in ("skin", "hair", "bald", "hair_volume", "hair_length")]
-    numbers[:, kept] = own[subject][:, kept]
-    shape = shapes[subject]
-    rotations = retarget(body, scenes.rotations, shape)
-    root = on_floor(body, shape, rotations, scenes.place)
-    joints = domain.annotate(body.keypoints("BODY17", shape, rotations, root))
-    camera = scenes.camera.crop(*domain.frame(scenes.camera, joints, _SMALLEST_BOX))
-    return Shots(shape, women[subject], rotations, root, camera, numbers, domain.convention)
+    return domains.get(domain) if isinstance(domain, str) else domain
+
+
+def look_of(name: str) -> Look:
+    """The look of the domain of that name.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    if name not in LOOKS:
+        raise ValueError(
+            f"domain {name!r} has no look of its own: give one of those of {', '.join(LOOKS)} as "
+            "`look=looks.LOOKS[...]`"
+        )
+    return LOOKS[name]
 
 
 def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
@@ -242,7 +179,7 @@ def _photograph(shots: Shots, transforms: Tensor, number: int, look: Look, size:
     normal = _normals(blended, points, point, person)
     color = looks.paint(points, on, outfit, point, person, look.pattern)
     color = _light(color, normal, on, point, person, shots, outfit, look)
-    images = photography.background(shots.camera, shots.chances, look, size)  # (N, S, S, 3)
+    images = photography.background(shots.camera, shots.eye, shots.chances, look, size)
     if look.shadow:
         world = (x[:, ::2], y[:, ::2], z[:, ::2])
         dark = photography.shadow(world, shots.camera, _lamp(shots.chances), size)

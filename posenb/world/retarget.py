@@ -15,12 +15,13 @@ from posenb.world.motion import (
     KINEMATIC_PARENTS,
     REST_OFFSETS,
     Clip,
+    forward_kinematics,
     quaternion_to_matrix,
     vector_to_quaternion,
 )
 from posenb.world.skeletons import BODY17
 
-__all__ = ["on_floor", "retarget", "retarget_clip"]
+__all__ = ["on_floor", "retarget", "retarget_clip", "retarget_motion"]
 
 # Limbs hang straight down in the recordings and do not in the body at rest: bone, the bone at its
 # other end, and the joint of BODY17 that turns it.
@@ -76,11 +77,7 @@ def retarget(body: Body, rotations: Tensor, shape: Tensor | None = None) -> Tens
 
 
 def retarget_clip(body: Body, clip: Clip, shape: Tensor) -> tuple[Tensor, Tensor]:
-    """A whole recording, moved by one person on the floor y = 0.
-
-    Steps are as long as the person's legs. In every frame the lowest place touches the floor,
-    unless the lowest joint of the recording is higher than ankles on tiptoe: that is a jump. (The
-    recordings' own floor does not serve: it is for feet and bellies of another size.)
+    """A whole recording, moved by one person on the floor y = 0: see `retarget_motion`.
 
     Args:
         body: from `load_body`.
@@ -98,14 +95,41 @@ def retarget_clip(body: Body, clip: Clip, shape: Tensor) -> tuple[Tensor, Tensor
             f"shape: found {tuple(shape.shape)}, expected one person's {len(body.skin.shape)} "
             "numbers; call once a person"
         )
-    rotations = retarget(body, quaternion_to_matrix(clip.rotations).to(shape), shape)
-    rest = body.heads.rest(shape)  # (B, 3)
-    hip, knee, ankle = (rest[body.bones.index(f"left_{n}")] for n in ("thigh", "shank", "foot"))
+    return retarget_motion(body, clip.rotations.to(shape), clip.root.to(shape), shape)
+
+
+def retarget_motion(
+    body: Body, rotations: Tensor, root: Tensor, shape: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Frames of recordings, moved by people on the floor y = 0.
+
+    Steps are as long as the person's legs. In every frame the lowest place touches the floor,
+    unless the lowest joint of the recording is higher than ankles on tiptoe: that is a jump. (The
+    recordings' own floor does not serve: it is for feet and bellies of another size.)
+
+    Args:
+        body: from `load_body`.
+        rotations: unit quaternions of each joint of BODY17, (..., F, 17, 4), as in `motion.Clip`.
+        root: places of the pelvis, (..., F, 3), metres.
+        shape: of the people, (..., K).
+
+    Returns:
+        Rotations (..., F, B, 3, 3) and places of the pelvis (..., F, 3) for a call of the body.
+    """
+    rest = body.heads.rest(shape)  # (..., B, 3)
+    hip, knee, ankle = (
+        rest[..., body.bones.index(f"left_{n}"), :] for n in ("thigh", "shank", "foot")
+    )
     recorded = REST_OFFSETS[[BODY17.index("left_knee"), BODY17.index("left_ankle")]].norm(dim=-1)
-    scale = ((hip - knee).norm() + (knee - ankle).norm()) / recorded.sum()
-    root = clip.root.to(shape) * scale
-    air = (clip.joints()[..., 1].amin(-1).to(shape) - _STANDING).clamp_min(0)  # (F,)
-    return rotations, on_floor(body, shape, rotations, root) + _upwards(air * scale)
+    legs = (hip - knee).norm(dim=-1) + (knee - ankle).norm(dim=-1)
+    scale = (legs / recorded.sum())[..., None]  # (..., 1)
+    local = quaternion_to_matrix(rotations)
+    lowest = forward_kinematics(local, REST_OFFSETS, KINEMATIC_PARENTS)[..., 1].amin(-1)
+    air = (lowest + root[..., 1] - _STANDING).clamp_min(0)  # (..., F)
+    shape = shape[..., None, :]
+    pose = retarget(body, local, shape)
+    place = on_floor(body, shape, pose, root * scale[..., None])
+    return pose, place + _upwards(air * scale)
 
 
 def on_floor(body: Body, shape: Tensor, rotations: Tensor, root: Tensor) -> Tensor:

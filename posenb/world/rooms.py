@@ -57,6 +57,12 @@ class Panel:
     texture: Array
 
 
+def eye(position: Tensor) -> Tensor:
+    """Numbers (N,) of the eyes nearest to places (N, 3) around the aim."""
+    azimuth = torch.atan2(position[:, 2], position[:, 0]) / (2 * math.pi)
+    return (azimuth * EYES).round().long() % EYES
+
+
 @cache
 def plate(setting: Setting, place: int, eye: int, size: int) -> tuple[Tensor, Tensor]:
     """What one eye sees of a place.

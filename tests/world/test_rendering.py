@@ -53,8 +53,11 @@ def standing(count: int = 1, eye: tuple[float, float, float] = (4.0, 1.2, 0.0)) 
         torch.zeros(count, dtype=torch.bool),
         body.identity(count),
         torch.tensor([0.0, 0.9, 0.0]).repeat(count, 1),
+        torch.zeros(count, len(body.expressions)),
         batch,
         looks.chances(count, torch.Generator().manual_seed(0)),
+        rooms.eye(batch.position),
+        torch.zeros(count, dtype=torch.long),
     )
 
 
@@ -310,7 +313,7 @@ def test_rooms_turn_with_the_camera() -> None:
     camera = Camera(rotation, -rotation @ outward, focal, torch.full((1, 2), 0.5))
     numbers = torch.full((1, len(looks.CHANCES)), (place + 0.5) / rooms.PLACES)
     look = dataclasses.replace(SYNTHETIC, setting="room", scenery=1.0)
-    image = photography.background(camera, numbers, look, size)[0]
+    image = photography.background(camera, torch.tensor([eye]), numbers, look, size)[0]
     start = (len(plate) - size) // 2
     window = plate[start : start + size, start : start + size]
     assert (image - window).abs().mean() < 0.02
