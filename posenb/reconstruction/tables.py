@@ -165,9 +165,10 @@ def recorded(size: int) -> Scene:
 
 @torch.no_grad()
 def detect(network: KeypointDetector, images: Tensor, batch: int = 100) -> Detection:
-    """Keypoints of many pictures, a batch at a time."""
-    parts = [network(some) for some in images.split(batch)]
-    return Detection(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    """Keypoints of many pictures, a batch at a time; where the network is, and back."""
+    device = next(network.parameters()).device
+    parts = [network(some.to(device)) for some in images.split(batch)]
+    return Detection(*(torch.cat(part).to(images.device) for part in zip(*parts, strict=True)))
 
 
 def trained(recipe: DetectorRecipe, folder: Path = RUNS) -> KeypointDetector:

@@ -22,7 +22,7 @@ from posenb.reconstruction.networks import KeypointDetector
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.looks import LOOKS
 from posenb.world.rendering import Rendered, render
-from posenb.world.skeletons import BODY17, Skeleton, flip
+from posenb.world.skeletons import BODY17, HAND21, Skeleton, flip
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class DetectorRecipe:
 
     @property
     def skeleton(self) -> Skeleton:
-        """What is found in the pictures."""
-        return BODY17
+        """What is found in the pictures: hands in those of `hands_rendered` and its like."""
+        return HAND21 if self.domain.startswith("hands_") else BODY17
 
     def network(self) -> KeypointDetector:
         """The network before training."""
