@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from posenb.world.skeletons import BODY17, Skeleton
 
-STRIDE = 4  # pixels of the picture a cell of the maps, as in the paper (256 to 64)
 COARSEST = 16  # pixels a cell of the encoder's last stage
 DEVIATION = 2 / 64  # of the Gaussians of Eq. 1 in units of the picture: 2 cells of the paper's 64
 
@@ -68,7 +67,7 @@ class KeypointDetector(nn.Module):
     def __init__(
         self,
         skeleton: Skeleton = BODY17,
-        size: int = 64,
+        size: int = 96,
         widths: tuple[int, ...] = (32, 48, 96, 192),
         seed: int = 0,
     ) -> None:

@@ -1,7 +1,8 @@
 """How the detector is trained (`python -m posenb train detector ...`).
 
-Pictures are rendered as they are needed: no picture is seen twice, nothing is kept on disk, and
-which ones a step sees follows from the seed and the step.
+Pictures are rendered as they are needed, and nothing is kept on disk. As rendering takes as long as
+learning, a few pictures at a time serve for several steps, augmented anew in each. Which ones a
+step sees follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from posenb.world.looks import LOOKS
 from posenb.world.rendering import Rendered, render
 from posenb.world.skeletons import BODY17, HAND21, Skeleton, flip
 
+POOL = 4  # batches that are rendered at once
+
 
 @dataclass(frozen=True)
 class DetectorRecipe:
@@ -31,7 +34,8 @@ class DetectorRecipe:
 
     Attributes:
         domain: whose rendered people it learns from.
-        images: pictures in all.
+        images: pictures in all, each of them counted `views` times.
+        views: how often a picture is seen on average, augmented differently each time.
         size: S, pixels.
         batch: pictures a step, over all processes.
         learning_rate: the highest of AdamW (one cycle: up in the first tenth, then down to 0).
@@ -41,10 +45,11 @@ class DetectorRecipe:
     """
 
     domain: str = "synthetic"
-    images: int = 160_000
-    size: int = 64
+    images: int = 224_000
+    views: int = 4
+    size: int = 96
     batch: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     depth_weight: float = 0.5
     seed: int = 0
@@ -57,9 +62,10 @@ class DetectorRecipe:
         """
         if self.domain not in LOOKS:
             raise ValueError(f"domain must be one of {', '.join(LOOKS)}, found {self.domain!r}")
-        if not 1 <= self.batch <= self.images:
+        if not 1 <= self.batch <= self.images or self.views < 1:
             raise ValueError(
-                f"images must be at least one batch ({self.batch}), found {self.images}"
+                f"images must be at least one batch ({self.batch}) and views at least 1, found "
+                f"{self.images} and {self.views}"
             )
 
     @property
@@ -110,15 +116,17 @@ class DetectorTask:
             self.optimizer, rate, total_steps=recipe.steps, pct_start=0.1
         )
         self.batch = recipe.batch // runtime.process().world_size
+        self._pool: tuple[int, Labelled] | None = None
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """Render and augment a batch, and do one step."""
+        """Draw and augment a batch, and do one step."""
         recipe = self.recipe
         # On the CPU, so that every device sees the same people.
         random = runtime.generator((recipe.seed, runtime.process().rank, step))
-        number = int(torch.randint(2**62, (), generator=random))
-        people = render(recipe.domain, self.batch, number, recipe.size, device=self.device)
-        batch = augment(labelled(people, recipe.skeleton), recipe.skeleton, random)
+        pool = self.pool(step // (POOL * recipe.views))
+        chosen = torch.randperm(len(pool.images), generator=random)[: self.batch].to(self.device)
+        batch = Labelled(*(part[chosen] for part in pool))
+        batch = augment(batch, recipe.skeleton, random)
         images = batch.images.contiguous(memory_format=torch.channels_last)
         self.network.train()
         with runtime.autocast(self.device, self.autocast):
@@ -132,6 +140,16 @@ class DetectorTask:
         self.optimizer.step()
         self.schedule.step()
         return {"heat": loss.heat, "depth": loss.depth}
+
+    def pool(self, number: int) -> Labelled:
+        """Pictures of the steps of one pool: the latest are kept, others rendered."""
+        if self._pool is None or self._pool[0] != number:
+            recipe = self.recipe
+            random = runtime.generator((recipe.seed, runtime.process().rank, number, POOL))
+            seed = int(torch.randint(2**62, (), generator=random))
+            people = render(recipe.domain, POOL * self.batch, seed, recipe.size, device=self.device)
+            self._pool = number, labelled(people, recipe.skeleton)
+        return self._pool[1]
 
     def state_dict(self) -> dict[str, Any]:
         """Network and optimiser; randomness is a function of the step and needs no state."""

@@ -25,7 +25,7 @@ from posenb.reconstruction.training import (
     warp,
 )
 from posenb.train import checkpoints, loop
-from posenb.world.rendering import render
+from posenb.world.rendering import Rendered, render
 from posenb.world.skeletons import BODY17
 
 CPU = torch.device("cpu")
@@ -132,9 +132,24 @@ def test_resumed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     whole = fit(6, "whole.pt")
     fit(3, "parts.pt")
     assert fit(6, "parts.pt") == whole
+    assert TINY.views * training.POOL > 3  # in the middle of a pool
     other = DetectorTask(replace(TINY, seed=4), CPU)
     loop.fit(other, 6, progress=False)
     assert checkpoints.state_hash(other.state_dict()) != whole
+
+
+def test_a_picture_is_seen_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(domain: str, count: int, seed: int, size: int, device: torch.device) -> Rendered:
+        asked.append(count)
+        return render(domain, count, seed, size, device=device)
+
+    monkeypatch.setattr(training, "render", counted)
+    task = DetectorTask(replace(TINY, images=8 * 24, views=2), CPU)
+    loop.fit(task, 24, progress=False)
+    assert asked == [training.POOL * 8] * 3  # 96 pictures for 192 that were seen
+    assert not torch.equal(task.pool(0).images, task.pool(1).images)
 
 
 def test_a_finished_training_is_not_repeated_and_another_is_refused(tmp_path: Path) -> None:
@@ -179,7 +194,7 @@ def test_missing_weights_name_the_command() -> None:
 
 
 def test_bad_recipes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="images must be at least one batch"):
+    with pytest.raises(ValueError, match=r"at least one batch \(32\)"):
         DetectorRecipe(images=3)
     words = ["train", "detector", "--domain", "moon", "--folder", str(tmp_path), "--no-ship"]
     assert command_line.main(words) == 2
