@@ -25,8 +25,8 @@ from torch.nn import functional
 from posenb import assets
 from posenb.world.cameras import Camera
 from posenb.world.clip_asset import ASSET, SIZE
-from posenb.world.domains import Domain, Split
-from posenb.world.filming import FPS, film
+from posenb.world.domains import Split
+from posenb.world.filming import FPS, AnyDomain, film
 from posenb.world.looks import Look
 from posenb.world.rendering import Rendered, find, look_of, photograph
 from posenb.world.skeletons import BODY17, Skeleton
@@ -104,7 +104,7 @@ class VideoPairs:
 
 
 def videos(
-    domain: str | Domain,
+    domain: str | AnyDomain,
     count: int,
     frames: int,
     seed: int,
@@ -148,7 +148,7 @@ def videos(
 
 
 def video_pairs(
-    domain: str | Domain,
+    domain: str | AnyDomain,
     count: int,
     stride: int,
     seed: int,

@@ -1,11 +1,15 @@
 """Points on the body's surface, dense enough for a resolution: what `rendering` splats.
 
+There are clouds of whole people, and of what close-ups show: a head with its shoulders, a hand with
+its forearm.
+
 Points are spread by Poisson-disc elimination (no two of one surface closer than a share of a
 pixel), which leaves fewer holes than random points of the same number by far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -18,11 +22,17 @@ from posenb.world.body import Body, Points, load_body
 
 SPACING = 0.6  # pixels between neighbours: below 0.7 hardly a pixel is missed
 STEP = 1.12  # clouds exist for pixels of STEP**k metres
-_OVERSAMPLING = 4  # candidates a kept point
+_CLOSE_SPACING = 0.75  # the same in close-ups, which have more points than pictures have holes
+_OVERSAMPLING = {"body": 4.0}  # candidates a kept point
 _INSET = 0.5  # pixels by which points lie under the skin: a pixel counts as soon as it is touched
+PIECES = ("body", "head", "right_hand", "left_hand")
+_FINEST = {"body": 1e-3}  # metres that a pixel must show at least
 _HEAD = ("face", "scalp", "ears", "lips", "iris", "neck")
+_REACH = {"head": 0.27}  # metres around the middle of the landmarks that close-ups show; 0.36
 # Where detail is finer than the body's, points are denser, by these shares of the distance.
 _FINER = {"face": 0.8, "lips": 0.6, "iris": 0.4, "ears": 0.8}
+_FINER_CLOSE = {"lips": 0.6, "iris": 0.6, "scalp": 0.75}
+_LIDS = (0.013, 0.5)  # metres around the eyes where skin stretches as they close, and its share
 
 PARTS = (
     "background", "head", "torso", "hips",
@@ -38,7 +48,8 @@ class Cloud:
     Attributes:
         pixel: metres that a pixel may show at least, for this many points.
         rest: places on the mean person, shifted under the skin, (3, P), metres.
-        shape: displacement by each shape direction, (K, 3 P).
+        shape: displacement by each shape direction, and for heads by each move of the face too,
+            (K, 3 P).
         weights: share of each bone in the motion, (B, P).
         palm_weights: of the bones that are in no finger, for the first points, (PALM, fingerless).
         normals: outward, at rest, (3, P).
@@ -47,6 +58,7 @@ class Cloud:
         region: number in `body.regions`, (P,).
         part: number in PARTS, (P,).
         places: places at rest, on the skin, (P, 3), metres: textures are painted there.
+        bare: whether there is skin under the sleeves too; otherwise tights stand for it.
     """
 
     pixel: float
@@ -60,32 +72,44 @@ class Cloud:
     region: Tensor
     part: Tensor
     places: Tensor
+    bare: bool
 
     def __len__(self) -> int:
         """Number of points."""
         return len(self.part)
 
 
-def level(pixel: Tensor) -> Tensor:
-    """Number of the coarsest cloud that is dense enough where a pixel shows `pixel` metres."""
-    return torch.log(pixel).div(np.log(STEP)).floor().long()
+def level(pixel: Tensor, piece: Tensor) -> Tensor:
+    """Number of the coarsest cloud that is dense enough where a pixel shows `pixel` metres.
+
+    Of close-ups (`piece` is the number in PIECES, as of each pixel), every third cloud is used.
+    """
+    number = torch.log(pixel).div(np.log(STEP)).floor().long()
+    return torch.where(piece > 0, number - number % 3, number)
 
 
 @cache
-def cloud(number: int, device: str = "cpu") -> Cloud:
+def cloud(number: int, device: str = "cpu", piece: str = "body") -> Cloud:
     """The cloud for pixels of STEP**number metres; the same points on every machine.
 
+    Args:
+        number: see `level`.
+        device: where its tensors are.
+        piece: one of PIECES.
+
     Raises:
-        ValueError: for pixels under a millimetre: somebody stands right before the camera.
+        ValueError: for pixels under a millimetre (a quarter of one in close-ups): somebody is
+            right before the camera.
     """
-    pixel = STEP**number
-    if pixel < 1e-3:
+    pixel, finest = STEP**number, _FINEST.get(piece, 2.5e-4)
+    if pixel < finest:
         raise ValueError(
-            f"a pixel would show {1000 * pixel:.2f} mm of a person, expected 1 mm at least: move "
-            "the camera away, widen the crop or render fewer pixels"
+            f"a pixel would show {1000 * pixel:.2f} mm of a person, expected {1000 * finest:g} mm "
+            "at least: move the camera away, widen the crop or render fewer pixels"
         )
     body = load_body()
-    corners, shares = spread(body, SPACING * pixel)
+    spacing = SPACING if piece == "body" else _CLOSE_SPACING
+    corners, shares = spread(body, spacing * pixel, piece)
     points = body.skin.between(corners, shares)
     main = corners.gather(1, shares.argmax(1, keepdim=True))[:, 0]  # (P,) nearest vertices
     palm = palm_bones(body)
@@ -95,14 +119,19 @@ def cloud(number: int, device: str = "cpu") -> Cloud:
     normals = (vertex_normals(body)[corners[order]] * shares[order][..., None]).sum(1)  # (P, 3)
     normals = torch.nn.functional.normalize(normals, dim=-1)
     part = _parts(body)[body.region[main]]
-    slim = torch.where(
-        (part == PARTS.index("left_hand")) | (part == PARTS.index("right_hand")), 0.5, 1.0
-    )
-    rest = points.mean - (_INSET * pixel * slim)[:, None] * normals
+    inset = torch.full_like(points.mean[:, :1], _INSET * pixel)
+    if piece == "body":  # fingers would get too thin
+        hand = torch.tensor([PARTS.index("left_hand"), PARTS.index("right_hand")])
+        inset[torch.isin(part, hand)] /= 2
+    elif piece == "head":  # lids and lips close over what is behind them
+        behind = [body.layers.index(name) for name in ("eyes", "teeth")]
+        inset[torch.isin(body.layer[main], torch.tensor(behind))] += 0.003
+    rest = points.mean - inset * normals
+    shape = torch.cat([points.shape, points.expression]) if piece == "head" else points.shape
     made = Cloud(
         pixel=pixel,
         rest=rest.T.contiguous(),
-        shape=points.shape.transpose(1, 2).flatten(1).contiguous(),  # (K, 3 P)
+        shape=shape.transpose(1, 2).flatten(1).contiguous(),  # (K, 3 P)
         weights=points.weights.T.contiguous(),
         palm_weights=points.weights[~held[order]][:, palm].T.contiguous(),
         normals=normals.T.contiguous(),
@@ -111,6 +140,7 @@ def cloud(number: int, device: str = "cpu") -> Cloud:
         region=body.region[main],
         part=part,
         places=points.mean,
+        bare=piece.endswith("hand"),
     )
     values = {field.name: getattr(made, field.name) for field in fields(Cloud)}
     tensors = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
@@ -131,34 +161,58 @@ def vertex_normals(body: Body) -> Tensor:
     return torch.nn.functional.normalize(total, dim=-1)
 
 
-def shown(body: Body) -> Tensor:
+def shown(body: Body, piece: str = "body") -> Tensor:
     """Triangles that can be seen on a dressed person, (T,): tights stand for the skin below."""
     first = body.triangles[:, 0]
-    head_or_hand = [i for i, r in enumerate(body.regions) if r in _HEAD or r.endswith("hand")]
-    bare = torch.isin(body.region[first], torch.tensor(head_or_hand))
-    layer = body.layer[first]
-    skin = (layer == body.layers.index("skin")) & bare
-    worn = [body.layers.index(name) for name in ("eyes", "clothes", "skirt", "hair")]
-    return skin | torch.isin(layer, torch.tensor(worn))
+    region, layer = body.region[first], body.layer[first]
+
+    def among(number: Tensor, known: tuple[str, ...], names: Iterable[str]) -> Tensor:
+        return torch.isin(number, torch.tensor([known.index(name) for name in names]))
+
+    bare = among(region, body.regions, (*_HEAD, "left_hand", "right_hand"))
+    seen = bare & (layer == body.layers.index("skin"))
+    seen |= among(layer, body.layers, ("eyes", "clothes", "skirt", "hair"))
+    if piece == "body":
+        return seen
+    name = "FACE68" if piece == "head" else piece
+    near = body.skin.mean[first] - body.landmarks[name].mean.mean(0)
+    near = near.norm(dim=-1) < _REACH.get(piece, 0.36)
+    arm = [name for name in body.regions if name.endswith(("hand", "forearm", "upper_arm"))]
+    if piece == "head":
+        # The lower teeth and the tongue do not follow the jaw well: only the upper teeth.
+        upper = body.skin.mean[first, 1] > body.landmarks["FACE68"].mean[60:, 1].mean()
+        seen |= among(layer, body.layers, ("mouth",)) | (
+            among(layer, body.layers, ("teeth",)) & upper
+        )
+        return seen & near & ~among(region, body.regions, arm)
+    arm = [name for name in arm if name.startswith(piece.removesuffix("hand"))]
+    seen |= layer == body.layers.index("skin")  # a sleeve may end anywhere
+    return seen & near & among(region, body.regions, arm)
 
 
-def spread(body: Body, distance: float) -> tuple[Tensor, Tensor]:
+def spread(body: Body, distance: float, piece: str = "body") -> tuple[Tensor, Tensor]:
     """Points on the surface, at least `distance` metres apart (less on faces).
 
     Returns:
         Corners of their triangles (P, 3) and the corners' shares (P, 3).
     """
     random = np.random.default_rng(0)
-    triangles = body.triangles[shown(body)]
+    triangles = body.triangles[shown(body, piece)]
     first = triangles[:, 0]
-    fine = torch.tensor([_FINER.get(region, 1.0) for region in body.regions])[body.region[first]]
-    fine[body.layer[first] == body.layers.index("eyes")] = _FINER["iris"]
+    finer = _FINER if piece == "body" else _FINER_CLOSE
+    fine = torch.tensor([finer.get(region, 1.0) for region in body.regions])[body.region[first]]
+    if piece == "head":
+        eyes = body.landmarks["FACE68"].mean[36:48]
+        near = torch.cdist(body.skin.mean[first], eyes).amin(1) < _LIDS[0]
+        fine[near] = _LIDS[1]
+    fine[body.layer[first] == body.layers.index("eyes")] = finer["iris"]
     surface = body.layer[first].numpy() * 10 + fine.numpy()
     normals, chosen = vertex_normals(body), []
     for value in np.unique(surface):
         members = triangles[torch.from_numpy(surface == value)]
         radius = distance * float(fine[torch.from_numpy(surface == value)][0])
-        corners, shares = _candidates(body.skin, members, radius, random)
+        amount = _OVERSAMPLING.get(piece, 2.5)
+        corners, shares = _candidates(body.skin, members, radius, amount, random)
         places = (body.skin.mean[corners] * shares[..., None]).sum(1).numpy()
         outward = (normals[corners] * shares[..., None]).sum(1).numpy()
         keep = torch.from_numpy(_eliminate(places, outward, radius, random))
@@ -167,13 +221,13 @@ def spread(body: Body, distance: float) -> tuple[Tensor, Tensor]:
 
 
 def _candidates(
-    skin: Points, triangles: Tensor, radius: float, random: np.random.Generator
+    skin: Points, triangles: Tensor, radius: float, amount: float, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Evenly many random points an area: corners and shares, (M, 3) each."""
     a, b, c = skin.mean[triangles].unbind(1)
     area = torch.linalg.cross(b - a, c - a).norm(dim=-1).numpy() / 2  # (T,)
     total = area.cumsum()
-    count = max(8, int(_OVERSAMPLING * total[-1] / radius**2))
+    count = max(8, int(amount * total[-1] / radius**2))
     at = (np.arange(count) + random.random(count)) / count * total[-1]
     chosen = np.searchsorted(total, at).clip(0, len(area) - 1)
     root, second = np.sqrt(random.random(count)), random.random(count)

@@ -6,7 +6,6 @@ and faces are filmed alike: one picture of each scene, or several frames of it, 
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,15 +14,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posenb.world import domains, looks, rooms
+from posenb.world import domains, faces, looks, rooms
 from posenb.world.body import load_body
 from posenb.world.cameras import Camera, look_at
+from posenb.world.clouds import PIECES
 from posenb.world.domains import Domain, Scenes, Split, about_y
-from posenb.world.motion import interpolate, load_motion, mirror
+from posenb.world.faces import MOVES, FaceDomain
+from posenb.world.hands import HandDomain
+from posenb.world.motion import interpolate, load_motion, mirror, smooth
 from posenb.world.retarget import on_floor, retarget, retarget_motion
 
-__all__ = ["FPS", "Film", "Shots", "film", "shots"]
+__all__ = ["FPS", "AnyDomain", "Film", "Shots", "film", "shots"]
 
+AnyDomain = Domain | HandDomain | FaceDomain
 FPS = 30.0  # frames a second of videos
 HAND_HELD = ("outdoor",)  # domains whose videos are taken by somebody who walks and turns
 _SMALLEST_BOX = 1.3  # metres; nobody is zoomed in upon beyond
@@ -89,7 +92,7 @@ class Film(NamedTuple):
     subject: tuple[str, ...]
 
 
-def shots(domain: Domain, count: int, seed: int, split: Split = "train") -> Shots:
+def shots(domain: AnyDomain, count: int, seed: int, split: Split = "train") -> Shots:
     """One picture of each of so many scenes; see `film`.
 
     Poses, headings, places and cameras of people are those that `domain.sample` draws at the same
@@ -99,7 +102,7 @@ def shots(domain: Domain, count: int, seed: int, split: Split = "train") -> Shot
 
 
 def film(
-    domain: Domain, count: int, frames: Sequence[int], seed: int, split: Split = "train"
+    domain: AnyDomain, count: int, frames: Sequence[int], seed: int, split: Split = "train"
 ) -> Film:
     """Draw people, what they do, and cameras of a domain, on the CPU.
 
@@ -118,8 +121,12 @@ def film(
         ValueError: as `domain.sample`; if no recording is long enough; or if somebody leaves the
             picture.
     """
-    scenes = domain.scenes(count, seed, split)
     generator = _generator(f"{domain.name}/{split}/{seed}/looks")
+    if isinstance(domain, HandDomain):
+        return _hands(domain, count, frames, seed, split, generator)
+    if isinstance(domain, FaceDomain):
+        return _faces(domain, count, frames, seed, split, generator)
+    scenes = domain.scenes(count, seed, split)
     cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
     body, steps = load_body(), len(frames)
     action = scenes.action
@@ -146,6 +153,82 @@ def film(
     if steps > 1:
         _require_inside(camera.project(joints), domain.name)
     return Film(made, action, scenes.subject)
+
+
+def _hands(
+    domain: HandDomain,
+    count: int,
+    frames: Sequence[int],
+    seed: int,
+    split: Split,
+    generator: torch.Generator,
+) -> Film:
+    """Hands in the middle of what the cameras look at."""
+    scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
+    cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
+    body, steps = load_body(), len(frames)
+    taken = cast.repeat(steps, generator)
+    rotations, root = scenes.rotations.flatten(0, 1), torch.zeros(count * steps, 3)
+    left = scenes.left.repeat_interleave(steps)
+    right_hand, left_hand = (
+        body.keypoints(name, taken.shape, rotations, root) for name in PIECES[2:]
+    )
+    joints = torch.where(left[:, None, None], left_hand, right_hand)  # (N T, 21, 3)
+    root = torch.tensor(rooms.AIM) + scenes.drift.flatten(0, 1) - joints.mean(1)
+    camera = _crop(_repeat(scenes.camera, steps), joints + root[:, None], domain.margin, steps)
+    piece = torch.where(left, PIECES.index("left_hand"), PIECES.index("right_hand"))
+    made = taken.before(camera, rotations, root, piece=piece)
+    return Film(made, scenes.action, scenes.subject)
+
+
+def _faces(
+    domain: FaceDomain,
+    count: int,
+    frames: Sequence[int],
+    seed: int,
+    split: Split,
+    generator: torch.Generator,
+) -> Film:
+    """Heads on shoulders, in the middle of what the cameras look at; anywhere in a place."""
+    scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
+    cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
+    body, steps = load_body(), len(frames)
+    taken = cast.repeat(steps, generator)
+    # Where a face looks along z (`faces`), a body at rest looks along x.
+    around = about_y(2 * torch.pi * torch.rand(count, generator=generator))
+    around = around.repeat_interleave(steps, 0)  # (N T, 3, 3)
+    ahead = torch.tensor([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    angles = scenes.angles.flatten(0, 1)  # (N T, 3)
+    chest, neck, head = (
+        around @ faces.rotations(*(angles * share).unbind(-1)) @ ahead
+        for share in angles.new_tensor([[0.25, 0.0, 0.1], [0.6, 0.5, 0.5], [1.0, 1.0, 1.0]])
+    )
+    rotations = body.identity(count * steps)
+    for bone, turn in (("pelvis", chest), ("neck", chest.mT @ neck), ("head", neck.mT @ head)):
+        rotations[:, body.bones.index(bone)] = turn
+    moves = dict(zip(MOVES, scenes.moves.flatten(0, 1).unbind(-1), strict=True))
+    expression = body.expression(moves).clamp(0, 1.2)
+    root = torch.zeros(count * steps, 3)
+    joints = body.keypoints("FACE68", taken.shape, rotations, root, expression)
+    first = joints.view(count, steps, -1, 3)[:, :1].mean(2).expand(-1, steps, 3).flatten(0, 1)
+    root = torch.tensor(rooms.AIM) - first
+    camera = _repeat(scenes.camera, steps)
+    eye = torch.tensor(rooms.AIM) + (around @ camera.position[..., None])[..., 0]
+    rotation = camera.rotation @ around.mT
+    camera = replace(camera, rotation=rotation, translation=-(rotation @ eye[..., None])[..., 0])
+    camera = _crop(camera, joints + root[:, None], domain.margin, steps, domain.lift)
+    piece = torch.full_like(angles[:, 0], PIECES.index("head"), dtype=torch.long)
+    made = taken.before(camera, rotations, root, expression=expression, piece=piece)
+    return Film(made, scenes.action, scenes.subject)
+
+
+def _crop(camera: Camera, joints: Tensor, margin: float, steps: int, lift: float = 0.0) -> Camera:
+    """One square around the joints (N T, J, 3) of each scene, moved up by a share of its side."""
+    pixels = camera.project(joints).unflatten(0, (-1, steps)).flatten(1, 2)  # (N, T J, 2)
+    low, high = pixels.amin(1), pixels.amax(1)
+    side = margin * (high - low).amax(-1)
+    corner = (low + high) / 2 - side[:, None] * side.new_tensor([0.5, 0.5 + lift])
+    return camera.crop(corner.repeat_interleave(steps, 0), side.repeat_interleave(steps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,14 +381,6 @@ def _require_inside(keypoints: Tensor, name: str) -> None:
             f"the person is out of the picture in {out} of {len(keypoints)} frames of domain "
             f"{name!r}: widen its margin, or take fewer frames or a shorter stride"
         )
-
-
-def smooth(count: int, width: int, seconds: Tensor, generator: torch.Generator) -> Tensor:
-    """Unhurried random movement around 0, mostly within 1, (count, T, width), at times (T,)."""
-    draws = torch.rand(2, count, 3, 1, width, generator=generator)
-    pace = 2 * math.pi * (0.2 + torch.tensor([0.1, 0.4, 0.9])[:, None, None] * draws[0])
-    wave = torch.sin(pace * seconds[:, None] + 2 * math.pi * draws[1])  # (N, 3, T, width)
-    return (wave * torch.tensor([0.6, 0.3, 0.15])[:, None, None]).sum(1)
 
 
 def _generator(text: str) -> torch.Generator:

@@ -12,10 +12,12 @@ from functools import cache
 from typing import Literal
 
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
-from posenb.world.body import load_body
+from posenb.world.body import SIDES, Body, load_body
 from posenb.world.clouds import Cloud, cloud
+from posenb.world.hands import rest_frame
 
 CHANCES = (
     "skin", "hair", "bald", "hair_volume", "hair_length", "beard",
@@ -100,6 +102,10 @@ LOOKS = {
     "stage": LAB,
     "wild": OUTDOOR,
     "outdoor": OUTDOOR,
+    "hands_rendered": SYNTHETIC,
+    "hands_real": replace(LAB, shadow=0.0),
+    "faces_video": replace(LAB, shadow=0.0, noise=0.4, blur=0.5, compression=0.5),
+    "faces_wild": replace(OUTDOOR, shadow=0.0, occluders=0.0),
 }
 
 
@@ -125,6 +131,7 @@ class Canvas:
         leg: (P,) 0 at the hip, 1 at the knee, 2 at the ankle and below; -1 elsewhere.
         kind: (P,) number in KINDS.
         bristle: (P,) how much of a beard grows there, 0 to 1.
+        ramp: (P,) share of the hair's volume on the scalp: 0 at the hairline, 0 elsewhere.
         folds: (4, 3, P) ways in which folds turn normals.
         dye: (P, 4) uneven dye, about -1 to 1.
     """
@@ -133,17 +140,21 @@ class Canvas:
     leg: Tensor
     kind: Tensor
     bristle: Tensor
+    ramp: Tensor
     folds: Tensor
     dye: Tensor
 
 
-KINDS = ("skin", "scalp", "lips", "white", "iris", "brow", "cloth", "shoe", "skirt", "hair")
+KINDS = (
+    "skin", "scalp", "lips", "white", "iris", "brow", "cloth", "shoe", "skirt", "hair",
+    "mouth", "teeth", "pupil", "nail",
+)  # fmt: skip
 
 
 @cache
-def canvas(number: int, device: str = "cpu") -> Canvas:
-    """The canvas of the cloud of that number."""
-    points, body = cloud(number), load_body()
+def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
+    """The canvas of a cloud."""
+    points, body = cloud(number, "cpu", piece), load_body()
     region = [body.regions[r] for r in points.region.tolist()]
     layer = [body.layers[k] for k in points.layer.tolist()]
     x, y, z = points.places.unbind(1)
@@ -158,7 +169,10 @@ def canvas(number: int, device: str = "cpu") -> Canvas:
             here = torch.tensor([r == f"{side}_{name}" for r in region])
             along = (points.places - start) @ bone / bone.square().sum().clamp_min(1e-6)
             values[here] = offset + along.clamp(0, 0.999)[here]
-    kinds = {"clothes": "cloth", "eyes": "white", "skirt": "skirt", "hair": "hair"}
+    kinds = {
+        "clothes": "cloth", "eyes": "white", "skirt": "skirt", "hair": "hair", "mouth": "mouth",
+        "teeth": "teeth",
+    }  # fmt: skip
     names = [
         "shoe" if la == "clothes" and r.endswith("foot")
         else "iris" if la == "eyes" and r == "iris"
@@ -169,16 +183,68 @@ def canvas(number: int, device: str = "cpu") -> Canvas:
     face = torch.tensor([r == "face" for r in region]) & (kind == KINDS.index("skin"))
     eyes = points.places[kind == KINDS.index("white")]
     eye = eyes.mean(0) if len(eyes) else body.heads.mean[body.bones.index("head")]
-    brow = face & ((y - eye[1] - 0.024).abs() < 0.006) & ((z.abs() - 0.033).abs() < 0.018)
-    kind[brow & (x > eye[0] - 0.03)] = KINDS.index("brow")
-    jaw = ((eye[1] - 0.055 - y) / 0.02).clamp(0, 1) * ((x - eye[0] + 0.08) / 0.03).clamp(0, 1)
+    marks = body.landmarks["FACE68"].mean
+    for first, last, width in (
+        (17, 21, 0.0045),
+        (22, 26, 0.0045),
+        (36, 39, 0.0016),
+        (42, 45, 0.0016),
+    ):
+        line = _distance(points.places, marks[first : last + 1])  # brows, and lashes
+        kind[face & (line < max(width, 0.4 * points.pixel * (width > 0.002)))] = KINDS.index("brow")
+    iris = kind == KINDS.index("iris")
+    for half in (iris & (z > 0), iris & (z < 0)):
+        if half.any():
+            off = (points.places - points.places[half].mean(0))[:, 1:].norm(dim=-1)
+            kind[half & (off < 0.0027)] = KINDS.index("pupil")
+    kind[_nails(points, body)] = KINDS.index("nail")
     waves = torch.Generator().manual_seed(1)
     folds = torch.stack(
         [torch.stack([_waves(points.places, 9 + 4 * k, waves) for _ in range(3)]) for k in range(4)]
     )  # (4, 3, P)
     dye = torch.stack([_waves(points.places, 16 + 6 * k, waves) for k in range(4)], -1)  # (P, 4)
-    made = Canvas(arm, leg, kind, jaw * face, folds, dye)
+    # A beard goes from the ears below the cheeks to under the nose.
+    cheek = eye[1] - 0.048 - 0.026 * torch.sin(torch.pi * (z.abs() / 0.07).clamp(0, 1))
+    beard = ((cheek - y + 0.003 * dye[:, 3]) / 0.012).clamp(0, 1)
+    beard = beard * ((x - eye[0] + 0.09) / 0.03).clamp(0, 1) * face
+    made = Canvas(arm, leg, kind, beard, _hair_ramp(points, kind), folds, dye)
     return Canvas(*(getattr(made, field.name).to(device) for field in fields(Canvas)))
+
+
+def _hair_ramp(points: Cloud, kind: Tensor) -> Tensor:
+    """How much hair stands off the scalp, (P,): not at the hairline, where one would see below."""
+    scalp, skin = kind == KINDS.index("scalp"), kind == KINDS.index("skin")
+    ramp = torch.zeros(len(points))
+    if scalp.any() and skin.any():
+        far, _ = cKDTree(points.places[skin].numpy()).query(points.places[scalp].numpy())
+        ramp[scalp] = (torch.from_numpy(far).float() / 0.02).clamp(0, 1)
+    return ramp
+
+
+def _distance(places: Tensor, line: Tensor) -> Tensor:
+    """Metres from places (P, 3) to a line through points (L, 3), (P,)."""
+    start, way = line[:-1], line[1:] - line[:-1]  # (L - 1, 3)
+    share = ((places[:, None] - start) * way).sum(-1) / way.square().sum(-1)  # (P, L - 1)
+    nearest = start + share.clamp(0, 1)[..., None] * way
+    return (places[:, None] - nearest).norm(dim=-1).amin(1)
+
+
+def _nails(points: Cloud, body: Body) -> Tensor:
+    """Points on the nails, (P,) bool: the backs of the fingers' ends."""
+    nail = torch.zeros(len(points), dtype=torch.bool)
+    for side in SIDES:
+        places = body.landmarks[f"{side}_hand"].mean  # (21, 3)
+        palm = rest_frame(body, side)[:, 2]
+        for tip in range(4, 21, 4):
+            way = torch.nn.functional.normalize(places[tip] - places[tip - 1], dim=0)
+            beside = torch.linalg.cross(way, palm if tip > 4 else places[8] - places[4])
+            back = torch.nn.functional.normalize(torch.linalg.cross(way, beside), dim=0)
+            back = back if tip > 4 else -back
+            off = points.places - places[tip]
+            along = off @ way
+            here = (off.norm(dim=-1) < 0.016) & (along < -0.001) & (along > -0.012)
+            nail |= here & (points.normals.T @ back > 0.72)
+    return nail
 
 
 def _waves(places: Tensor, frequency: float, generator: torch.Generator) -> Tensor:
@@ -234,7 +300,15 @@ _SKIN = (
     (160, 110, 80),
     (116, 78, 56),
 )
-_HAIR = ((38, 30, 28), (74, 50, 36), (112, 76, 46), (186, 146, 92), (150, 74, 44), (150, 150, 150))
+_HAIR = (
+    (34, 28, 27),
+    (52, 38, 30),
+    (78, 54, 38),
+    (112, 80, 52),
+    (142, 92, 54),
+    (196, 160, 104),
+    (160, 158, 154),
+)
 _PATTERNS = 7  # plain twice, stripes across, stripes along, checks, spots, a print
 
 
@@ -258,11 +332,12 @@ def dress(numbers: Tensor, woman: Tensor) -> Outfit:
     long_leg = torch.where(leg < 0.68, 2.0, 0.35 + 2.0 * (leg - 0.68))
     bare_leg = torch.where(leg < 0.4, 2.0, 0.0)  # tights under a skirt, or none
     depth = chance(numbers, "shoe_depth", 0.15, 0.95)[:, None]
+    skin, hair = chance(numbers, "skin"), chance(numbers, "hair")  # fair hair on fair skin
     volume = chance(numbers, "hair_volume")
     length = chance(numbers, "hair_length")
     return Outfit(
-        skin=_pick(_SKIN, chance(numbers, "skin")),
-        hair=_pick(_HAIR, chance(numbers, "hair")),
+        skin=_pick(_SKIN, skin),
+        hair=_pick(_HAIR, torch.where(hair < 0.88, hair * (1 - 0.8 * skin), hair)),
         top=top,
         second=color("second"),
         bottom=torch.where(dressed[:, None], top, bottom),
@@ -325,15 +400,22 @@ def worn(points: Cloud, on: Canvas, outfit: Outfit) -> Tensor:
     below = (on.leg >= 0.05) & (y > hem + 0.04) & (on.leg < 2)
     seen = seen & ~(outfit.skirt[:, None] & below)
     seen = seen | (outfit.skirt[:, None] & skirt & (y > hem))
+    if points.bare:
+        cloth, sleeved = on.kind == KINDS.index("cloth"), on.arm < outfit.sleeve[:, None]
+        seen = (
+            seen
+            & ~(cloth & ~sleeved)
+            & (cloth | (on.arm < 0) | (on.arm > outfit.sleeve[:, None] - 0.04))
+        )
     return seen | (hair & (y > outfit.length[:, None]))
 
 
 def outwards(points: Cloud, on: Canvas, outfit: Outfit, loose: float) -> Tensor:
     """Metres by which hair, shoes and loose clothes stand off the body, (N, P)."""
     kind, y = on.kind, points.places[:, 1]
-    scalp = (kind == KINDS.index("scalp")).to(y)
-    curls = 1 + 0.4 * on.dye[:, 1]
-    hair = torch.where(outfit.bald, 0.0, outfit.volume)[:, None] * (scalp * curls)
+    hair = torch.where(outfit.bald, 0.0, outfit.volume)[:, None] * (
+        on.ramp * (1 + 0.4 * on.dye[:, 1])
+    )
     cloth, shoe = (kind == KINDS.index("cloth")).to(y), (kind == KINDS.index("shoe")).to(y)
     total = hair + 0.006 * shoe
     if not loose:
@@ -398,9 +480,11 @@ def _palette(outfit: Outfit, pattern: float, pixel: float) -> Tensor:
     eye = torch.full_like(skin, 0.9 - 0.5 * min(1.0, pixel / 0.01))  # far eyes are dark in all
     second = outfit.top.lerp(outfit.second, pattern)
     beard = skin.lerp(hair * 0.9, outfit.beard[:, None])
+    dark = skin * skin.new_tensor([0.9, 0.45, 0.45])
     rows = (
-        skin, scalp, skin * skin.new_tensor([0.86, 0.6, 0.6]), eye, torch.full_like(eye, 0.18),
-        skin.lerp(hair, 0.7), skin, outfit.shoes, outfit.bottom, hair,
+        skin, scalp, skin * skin.new_tensor([0.88, 0.66, 0.65]), eye, torch.full_like(eye, 0.18),
+        skin.lerp(hair, 0.6), skin, outfit.shoes, outfit.bottom, hair,
+        dark * 0.3, torch.full_like(eye, 0.8), dark * 0.15, skin.lerp(torch.ones_like(skin), 0.25),
         outfit.top, second, outfit.bottom, beard,
     )  # fmt: skip
     return torch.stack(rows, 1)

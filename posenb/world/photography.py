@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -137,19 +139,35 @@ def occlude(images: Tensor, chances: Tensor, strength: float) -> tuple[Tensor, T
     kind = (chance(chances, "occluder_kind") * 3).long()[:, None, None]
     place = chance(chances, "occluder_place")[:, None, None]
     reach = strength * chance(chances, "occluder_reach")[:, None, None]
-    wave = 0.012 * torch.sin(40 * column + 20 * place) + 0.008 * torch.sin(97 * column)
-    hedge = (row > 1 - 0.38 * reach + wave) & (kind == 0)
-    post = ((column - 0.15 - 0.7 * place).abs() < 0.015 + 0.04 * reach) & (kind == 1) & (reach > 0)
+    leaves = _leaves(str(images.device))  # (L, L) around 0
+    y, x = ((t * 220).long() % len(leaves) for t in (row + place, column + 3 * place))
+    leaf = leaves[y, x]  # (N, S, S)
+    wave = 0.03 * torch.sin(9 * column + 20 * place) + 0.04 * leaf
+    hedge = (row > 1 - 0.36 * reach + wave) & (kind == 0)
+    off = (column - 0.15 - 0.7 * place) / (0.015 + 0.04 * reach)  # -1 to 1 across the post
+    post = (off.abs() < 1) & (kind == 1) & (reach > 0)
     left = torch.where(place < 0.5, column, 1 - column)
     edge = (left < 0.34 * reach) & (row > 0.45 - 0.4 * place) & (kind == 2)
     hidden = (hedge | post | edge) & (chance(chances, "occluder") < 2 / 3)[:, None, None]
     hue = chance(chances, "occluder_hue")[:, None]
-    tones = torch.stack([0.27 + 0.06 * hue, 0.05 + 0.06 * hue, hue], 1).gather(
-        1, kind[:, 0, :, None]
-    )[:, 0]
-    color = hsv(tones, 0.15 + 0.2 * hue, 0.35 + 0.25 * hue)[:, None, None]
-    texture = 1 + 0.12 * torch.sin(150 * row + 31 * column) * torch.sin(171 * column - 23 * row)
-    return torch.where(hidden[..., None], color * texture[..., None], images), hidden
+    tones = torch.cat([0.24 + 0.06 * hue, 0.05 + 0.06 * hue, hue], 1).gather(1, kind[:, 0])
+    vivid = torch.where(kind[:, 0] == 0, 0.45 + 0.15 * hue, 0.12 + 0.2 * hue)
+    color = hsv(tones, vivid, 0.38 + 0.25 * hue)[:, None, None]
+    lit = 1.05 - 0.35 * (off + 0.3).square()  # a round post in light from the left
+    shade = torch.where(kind == 0, 1 + 0.55 * leaf, torch.where(kind == 1, lit, 1.1 - 0.3 * left))
+    return torch.where(hidden[..., None], color * shade[..., None], images), hidden
+
+
+@cache
+def _leaves(device: str) -> Tensor:
+    """Light and dark leaves, (256, 256), about -1 to 1."""
+    random = np.random.default_rng(0)
+    image = np.full((256, 256), -0.9, np.float32)
+    for _ in range(9000):
+        at, tilt = random.integers(256, size=2).tolist(), float(random.uniform(0, 180))
+        light = float(random.uniform(-0.8, 0.9))
+        cv2.ellipse(image, at, (int(random.integers(3, 6)), 2), tilt, 0, 360, light, -1)
+    return torch.from_numpy(image).to(device)
 
 
 def develop(images: Tensor, chances: Tensor, look: Look) -> Tensor:

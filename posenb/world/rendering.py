@@ -13,18 +13,18 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from posenb.world import clouds, domains, looks, photography
+from posenb.world import clouds, domains, faces, hands, looks, photography
 from posenb.world.body import load_body
 from posenb.world.clouds import PARTS, Cloud
-from posenb.world.domains import Domain, Split
-from posenb.world.filming import Shots, shots
+from posenb.world.domains import Split
+from posenb.world.filming import AnyDomain, Shots, shots
 from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
 from posenb.world.skeletons import BODY17
 from posenb.world.splatting import splat
 
 __all__ = ["PARTS", "Rendered", "Shots", "find", "look_of", "photograph", "render", "shots"]
 
-_CHUNK = 32  # pictures at once: their points stay near the processor
+_CHUNK = 400_000  # points at once: they stay near the processor
 _NEAREST = 0.3  # metres between the camera's plane and the nearest place of a body
 _SEEN = 0.3  # a normal may point away from the camera so far (cosine) and its point be drawn
 # Metres of flesh before a joint: it counts as seen if nothing nearer than that hides it.
@@ -32,17 +32,23 @@ FLESH = {
     "pelvis": 0.2, "hip": 0.17, "knee": 0.1, "ankle": 0.09, "spine": 0.2, "neck": 0.13,
     "nose": 0.07, "head_top": 0.13, "shoulder": 0.12, "elbow": 0.08, "wrist": 0.06,
 }  # fmt: skip
+_FLESH_HAND, _FLESH_FACE = 0.02, 0.012
+_GAPS = {"body": 0.04}  # metres between surfaces; in close-ups they are finer
+# What is labelled in pictures of each of clouds.PIECES.
+_LANDMARKS = {
+    "body": "BODY17", "head": "FACE68", "right_hand": "right_hand", "left_hand": "left_hand",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """N pictures and their labels; joints are those of BODY17.
+    """N pictures and their labels; joints are those of BODY17, HAND21 or FACE68.
 
     Attributes:
         images: RGB in [0, 1], (N, 3, S, S).
         keypoints: in [0, 1] of the picture, x right, y down, (N, J, 2); outside of it they are
             not clipped.
-        depth: metres behind the pelvis, (N, J).
+        depth: metres behind the first joint (pelvis, wrist, end of the jaw), (N, J).
         joints3d: metres, world frame, y up, (N, J, 3), where this look's annotators put them.
         visible: (N, J) bool: in the picture, and hidden by nothing but their own flesh (FLESH).
         parts: number in PARTS of what each pixel shows of the person, (N, S, S); 0 is the rest.
@@ -65,7 +71,7 @@ class Rendered:
 
 
 def render(
-    domain: str | Domain,
+    domain: str | AnyDomain,
     count: int,
     seed: int,
     size: int = 128,
@@ -98,13 +104,18 @@ def render(
     return photograph(shots(recipe, count, seed, split).to(device), look.scaled(strength), size)
 
 
-def find(domain: str | Domain) -> Domain:
+def find(domain: str | AnyDomain) -> AnyDomain:
     """The domain of that name, or the one that is given.
 
     Raises:
         ValueError: if there is none of that name; the message lists the names.
     """
-    return domains.get(domain) if isinstance(domain, str) else domain
+    if not isinstance(domain, str):
+        return domain
+    for kind in (hands, faces):
+        if domain in kind.names():
+            return kind.get(domain)
+    return domains.get(domain)
 
 
 def look_of(name: str) -> Look:
@@ -139,17 +150,30 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
         raise ValueError("cameras with lens distortion cannot be rendered: undistort them first")
     body = load_body().to(shots.root.device)
     transforms, bones = body.transforms(shots.shape, shots.rotations, shots.root)
-    _require_before(shots.camera.to_camera(bones)[..., 2] - 0.1)
+    whole = shots.piece == clouds.PIECES.index("body")
+    if whole.any():
+        _require_before(shots.camera[whole].to_camera(bones[whole])[..., 2] - 0.1)
     nearest = shots.camera.to_camera(shots.root[:, None])[..., 0, 2] - 0.2
+    for number in shots.piece.unique().tolist():
+        if clouds.PIECES[number] != "body":
+            some = shots.piece == number
+            marks = body.landmarks[_LANDMARKS[clouds.PIECES[number]]]
+            places = marks.move(transforms[some], shots.shape[some])
+            far = shots.camera[some].to_camera(places)[..., 2]
+            _require_before(far)
+            nearest[some] = far.amin(1) - 0.03
     pixel = nearest.clamp_min(_NEAREST) / (shots.camera.focal.amax(-1) * size)  # (N,) metres
-    levels = clouds.level(pixel)
-    order = torch.argsort(levels, stable=True)
+    kinds = clouds.level(pixel, shots.piece) * len(clouds.PIECES) + shots.piece
+    order = torch.argsort(kinds, stable=True)
     pieces = []
-    for number in levels.unique().tolist():
-        alike = order[levels[order] == number]
+    for kind in kinds.unique().tolist():
+        alike = order[kinds[order] == kind]
+        number, piece = divmod(kind, len(clouds.PIECES))
+        points = clouds.cloud(number, str(shots.root.device), clouds.PIECES[piece])
+        on = looks.canvas(number, str(shots.root.device), clouds.PIECES[piece])
         pieces += [
-            _photograph(shots[some], transforms[some], number, look, size)
-            for some in alike.split(_CHUNK)
+            _photograph(shots[some], transforms[some], points, on, look, size)
+            for some in alike.split(max(1, _CHUNK // len(points)))
         ]
     back = torch.argsort(order, stable=True)
     return Rendered(
@@ -157,22 +181,24 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
     )
 
 
-def _photograph(shots: Shots, transforms: Tensor, number: int, look: Look, size: int) -> Rendered:
+def _photograph(
+    shots: Shots, transforms: Tensor, points: Cloud, on: Canvas, look: Look, size: int
+) -> Rendered:
     """Pictures of shots that one cloud serves."""
-    device = str(shots.root.device)
-    points, on = clouds.cloud(number, device), looks.canvas(number, device)
+    piece = clouds.PIECES[int(shots.piece[0])]
     outfit = looks.dress(shots.chances, shots.woman)
     skin = _skin(shots, transforms, points, looks.outwards(points, on, outfit, look.loose))
     x, y, z, facing, blended = skin
-    _require_before(z)
+    if piece == "body":
+        _require_before(z)
     zoom = shots.camera.focal[:, :, None] * size  # (N, 2, 1)
     middle = shots.camera.center[:, :, None] * size
     inverse = 1 / z
-    shown = looks.worn(points, on, outfit) & (facing < _SEEN)
+    shown = looks.worn(points, on, outfit) & (facing < _SEEN) & (z > _NEAREST / 2)
     seen = splat(
         torch.addcmul(middle[:, 0], x * zoom[:, 0], inverse),
         torch.addcmul(middle[:, 1], y * zoom[:, 1], inverse),
-        z, size, shown, closing=2,
+        z, size, shown, closing=2, gap=_GAPS.get(piece, 0.008),
     )  # fmt: skip
     person, row, column = (seen.point >= 0).nonzero(as_tuple=True)
     point = seen.point[person, row, column]
@@ -192,7 +218,7 @@ def _photograph(shots: Shots, transforms: Tensor, number: int, look: Look, size:
         images, hidden = photography.occlude(images, shots.chances, look.occluders)
         parts, depth = parts * ~hidden, torch.where(hidden, _NEAREST, depth)
     images = photography.develop(images.permute(0, 3, 1, 2), shots.chances, look)
-    return Rendered(images, *_labels(shots, transforms, depth, look, size), parts)
+    return Rendered(images, *_labels(shots, transforms, depth, look, piece), parts)
 
 
 def _require_before(depth: Tensor) -> None:
@@ -224,7 +250,8 @@ def _skin(
     torch.mm(flat[:, palm], points.palm_weights, out=blended[:, :split])
     torch.mm(flat, points.weights[:, split:], out=blended[:, split:])
     blended = blended.view(3, 4, count, len(points))
-    rest = torch.addmm(points.rest.reshape(1, -1), shots.shape, points.shape)  # (N, 3 P)
+    form = torch.cat([shots.shape, shots.expression], 1)[:, : len(points.shape)]
+    rest = torch.addmm(points.rest.reshape(1, -1), form, points.shape)  # (N, 3 P)
     rest = torch.addcmul(rest.view(count, 3, -1), outwards[:, None], points.normals)  # (N, 3, P)
     a, b, c = rest.unbind(1)
     x, y, z = (
@@ -283,32 +310,36 @@ def _light(
 
 
 def _labels(
-    shots: Shots, transforms: Tensor, depth: Tensor, look: Look, size: int
+    shots: Shots, transforms: Tensor, depth: Tensor, look: Look, piece: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Keypoints (N, J, 2), depth (N, J), joints (N, J, 3) and which are visible (N, J)."""
-    body = load_body().to(shots.root.device)
-    true = body.landmarks["BODY17"].move(transforms, shots.shape)  # (N, J, 3)
+    marks = load_body().to(shots.root.device).landmarks[_LANDMARKS[piece]]
+    true = marks.move(transforms, shots.shape, shots.expression)  # (N, J, 3)
     joints = true.clone()
     for joint, other, share in shots.convention:
         a, b = BODY17.index(joint), BODY17.index(other)
         joints[:, a] = true[:, a] + look.convention * share * (true[:, b] - true[:, a])
     keypoints = shots.camera.project(joints)
     far = shots.camera.to_camera(joints)[..., 2]
-    return keypoints, far - far[:, :1], joints, visibility(keypoints, far, depth)
+    flesh = torch.full_like(far[0], _FLESH_FACE if piece == "head" else _FLESH_HAND)
+    if piece == "body":
+        names = [name.removeprefix("left_").removeprefix("right_") for name in BODY17.joints]
+        flesh = flesh.new_tensor([FLESH[name] for name in names])
+    return keypoints, far - far[:, :1], joints, visibility(keypoints, far, depth, flesh)
 
 
-def visibility(keypoints: Tensor, far: Tensor, depth: Tensor) -> Tensor:
+def visibility(keypoints: Tensor, far: Tensor, depth: Tensor, flesh: Tensor) -> Tensor:
     """Which joints are in the picture and hidden by nothing but their own flesh, (N, J).
 
     Args:
         keypoints: (N, J, 2) in [0, 1] of the picture.
         far: their depth, metres, (N, J).
         depth: of what each pixel shows, (N, S, S), infinite where it shows nothing.
+        flesh: how much of its own lies before each joint at most, metres, (J,).
     """
     size = depth.shape[-1]
-    flesh = [FLESH[name.removeprefix("left_").removeprefix("right_")] for name in BODY17.joints]
     inside = ((keypoints >= 0) & (keypoints < 1)).all(-1)
     pixel = (keypoints * size).nan_to_num().clamp(0, size - 1).long()
     picture = torch.arange(len(depth), device=depth.device)[:, None]
     before = depth[picture, pixel[..., 1], pixel[..., 0]]  # (N, J)
-    return inside & (before > far - torch.tensor(flesh).to(far))
+    return inside & (before > far - flesh)

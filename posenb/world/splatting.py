@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 _BITS = 15  # of the depth, beside 16 of the number: a tenth of a millimetre in a person's depth
-_GAP = 0.04  # metres by which neighbours must be nearer to close a hole
 _NEIGHBOURS = 5  # of 8 that must be
 
 
@@ -30,18 +29,25 @@ class Splats(NamedTuple):
 
 
 def splat(
-    x: Tensor, y: Tensor, depth: Tensor, size: int, shown: Tensor | None = None, closing: int = 0
+    x: Tensor,
+    y: Tensor,
+    depth: Tensor,
+    size: int,
+    shown: Tensor | None = None,
+    closing: int = 0,
+    gap: float = 0.04,
 ) -> Splats:
     """Draw points into pictures; each takes the pixel that it lies in.
 
     Args:
         x: to the right in pixels, (N, P); a point outside of the picture is not drawn.
         y: downwards, (N, P).
-        depth: distance from the camera's plane, (N, P), any unit; metres for `closing`.
+        depth: distance from the camera's plane, (N, P), any unit.
         size: S, height and width of the pictures.
         shown: (N, P) bool; other points are not drawn. None: all are.
         closing: so many times, pixels between points of a nearer surface are closed: where five of
-            eight neighbours are nearer by 4 cm, the nearest of them is taken.
+            eight neighbours are nearer by `gap`, the nearest of them is taken.
+        gap: in units of the depth; 4 cm suit a whole person in metres.
 
     Returns:
         Numbers and depths of the nearest points.
@@ -77,9 +83,9 @@ def splat(
     buffer = buffer.view(count, side, side)
     buffer[:, [0, -1]] = empty
     buffer[:, :, [0, -1]] = empty
-    gap = (_GAP * scale).clamp_max((1 << bits) - 1).to(kind)[..., None] << shift
+    step = (gap * scale).clamp_max((1 << bits) - 1).to(kind)[..., None] << shift
     for _ in range(closing):
-        buffer[:, 1:-1, 1:-1] = _close(buffer, gap)
+        buffer[:, 1:-1, 1:-1] = _close(buffer, step)
     buffer = buffer[:, 1:-1, 1:-1]
     hit = buffer != empty
     point = torch.where(hit, buffer & ((1 << shift) - 1), -1)

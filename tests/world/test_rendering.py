@@ -212,9 +212,10 @@ def test_hidden_joints_are_invisible() -> None:
     far = people.camera.to_camera(result.joints3d)[..., 2]
     wall = torch.full((1, 64, 64), torch.inf)
     wall[:, :, 32:] = far.min() - 1
-    seen = rendering.visibility(result.keypoints, far, wall)
+    flesh = torch.full((17,), 0.1)
+    seen = rendering.visibility(result.keypoints, far, wall, flesh)
     assert torch.equal(seen, result.keypoints[..., 0] < 0.5)
-    assert rendering.visibility(result.keypoints, far, wall + 5).all()
+    assert rendering.visibility(result.keypoints, far, wall + 5, flesh).all()
 
 
 def test_a_wrist_behind_the_back_is_invisible_from_the_front() -> None:
