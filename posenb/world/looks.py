@@ -30,7 +30,6 @@ CHANCES = (
     "quality", "plain_hue", "plain_depth", "plain_other", "plain_angle",
     "occluder", "occluder_kind", "occluder_place", "occluder_reach", "occluder_hue",
 )  # fmt: skip
-Setting = Literal["plain", "room", "street"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Look:
         convention: joints where the domain's annotators put them instead of where they are.
     """
 
-    setting: Setting = "plain"
+    setting: Literal["plain", "room", "street"] = "plain"
     scenery: float = 0.0
     pattern: float = 0.0
     folds: float = 0.0
@@ -287,28 +286,15 @@ class Outfit:
     period: Tensor
     cloth: Tensor
 
-    def __getitem__(self, index: Tensor) -> Outfit:
-        """Outfits of some people, or of each of many points."""
-        return Outfit(*(getattr(self, field.name)[index] for field in fields(self)))
-
 
 _SKIN = (
-    (246, 208, 182),
-    (236, 188, 160),
-    (222, 170, 135),
-    (198, 140, 104),
-    (160, 110, 80),
+    (246, 208, 182), (236, 188, 160), (222, 170, 135), (198, 140, 104), (160, 110, 80),
     (116, 78, 56),
-)
+)  # fmt: skip
 _HAIR = (
-    (34, 28, 27),
-    (52, 38, 30),
-    (78, 54, 38),
-    (112, 80, 52),
-    (142, 92, 54),
-    (196, 160, 104),
+    (34, 28, 27), (52, 38, 30), (78, 54, 38), (112, 80, 52), (142, 92, 54), (196, 160, 104),
     (160, 158, 154),
-)
+)  # fmt: skip
 _PATTERNS = 7  # plain twice, stripes across, stripes along, checks, spots, a print
 
 
@@ -337,7 +323,7 @@ def dress(numbers: Tensor, woman: Tensor) -> Outfit:
     length = chance(numbers, "hair_length")
     return Outfit(
         skin=_pick(_SKIN, skin),
-        hair=_pick(_HAIR, torch.where(hair < 0.88, hair * (1 - 0.8 * skin), hair)),
+        hair=_pick(_HAIR, torch.where(hair < 0.88, hair * (1 - 0.65 * skin), hair)),
         top=top,
         second=color("second"),
         bottom=torch.where(dressed[:, None], top, bottom),

@@ -79,11 +79,8 @@ def plate(setting: Setting, place: int, eye: int, size: int) -> tuple[Tensor, Te
     """
     view = VIEWS[setting]
     azimuth, elevation = 2 * math.pi * eye / EYES, math.radians(view.elevation)
-    outward = (
-        math.cos(elevation) * math.cos(azimuth),
-        math.sin(elevation),
-        math.cos(elevation) * math.sin(azimuth),
-    )
+    across = math.cos(elevation)
+    outward = across * math.cos(azimuth), math.sin(elevation), across * math.sin(azimuth)
     position = torch.tensor(AIM) + view.distance * torch.tensor(outward)
     rotation, _ = look_at(position, torch.tensor(AIM))
     panels, sky = _furnish(setting, place)
@@ -171,6 +168,11 @@ def _rgb(*channels: float) -> Array:
     return np.array(channels, np.float32)
 
 
+# Planks and tiles; paving, a lawn, sand, asphalt.
+_FLOORS = np.float32([(0.62, 0.5, 0.38), (0.55, 0.56, 0.58), (0.5, 0.42, 0.36), (0.42, 0.48, 0.55)])
+_GROUNDS = np.float32(
+    [(0.58, 0.57, 0.55), (0.5, 0.55, 0.38), (0.64, 0.6, 0.53), (0.52, 0.52, 0.54)]
+)
 Paint = Callable[[Array], None]  # changes a texture (H, W, 3)
 
 
@@ -194,9 +196,8 @@ def _box(
         span = d if dx else w
         right = np.array([-dz, 0.0, dx]) * -span
         corner = np.array([x + dx * w / 2, y + h, z + dz * d / 2]) - right / 2
-        panels.append(
-            Panel(corner, right, up, _texture(span, h, color * light, *paints, fine=fine))
-        )
+        texture = _texture(span, h, color * light, *paints, fine=fine)
+        panels.append(Panel(corner, right, up, texture))
     top = np.array([x - w / 2, y + h, z - d / 2])
     lid = _texture(w, d, np.minimum(color * 1.12, 1))
     panels.append(Panel(top, np.array([w, 0.0, 0.0]), np.array([0.0, 0.0, d]), lid))
@@ -356,19 +357,11 @@ def _room(random: np.random.Generator) -> tuple[tuple[Panel, ...], Array]:
     """Four walls with windows, doors and pictures; furniture along them; a floor, a ceiling."""
     half, height = random.uniform(4.4, 5.2), random.uniform(2.9, 3.5)
     wall = (1 - (1 - _tone(random, 0.35, 0.9)) * 0.6) * random.uniform(0.72, 0.9)
-    floors = [
-        _rgb(0.62, 0.5, 0.38),
-        _rgb(0.55, 0.56, 0.58),
-        _rgb(0.5, 0.42, 0.36),
-        _rgb(0.42, 0.48, 0.55),
-    ]
-    floor = floors[int(random.integers(4))] * random.uniform(0.9, 1.15)
+    floor = _FLOORS[int(random.integers(4))] * random.uniform(0.9, 1.15)
     tiled = partial(_grid, across=16, along=16, color=floor * 0.82)
     pattern = [partial(_planks, random=random), tiled][int(random.integers(2))]
-    side = 2 * half
-    ground = _texture(
-        side, side, floor, pattern, partial(_spots, random=random, amount=0.05, cell=40)
-    )
+    side, worn = 2 * half, partial(_spots, random=random, amount=0.05, cell=40)
+    ground = _texture(side, side, floor, pattern, worn)
     lamp = _texture(side, side, _rgb(0.9, 0.9, 0.9), tiled)
     for k in (0.3, 0.7):
         at = int(k * len(lamp))
@@ -391,9 +384,8 @@ def _room(random: np.random.Generator) -> tuple[tuple[Panel, ...], Array]:
 
 def _wall(random: np.random.Generator, half: float, height: float, color: Array) -> Panel:
     """The wall at z = -half, with what hangs on it."""
-    texture = _texture(
-        2 * half, height, color, partial(_spots, random=random, amount=0.02, cell=60)
-    )
+    uneven = partial(_spots, random=random, amount=0.02, cell=60)
+    texture = _texture(2 * half, height, color, uneven)
     image = texture[..., :3]
     rows, columns = image.shape[:2]
     image *= np.linspace(1.05, 0.9, rows, dtype=np.float32)[:, None, None]
@@ -406,11 +398,7 @@ def _wall(random: np.random.Generator, half: float, height: float, color: Array)
         low, wide, tall = {
             _window_paint: (0.9, random.uniform(1.2, 2.2), 1.5),
             _door: (0.0, 0.95, 2.1),
-            _picture: (
-                random.uniform(1.1, 1.6),
-                random.uniform(0.5, 1.2),
-                random.uniform(0.5, 1.0),
-            ),
+            _picture: tuple(random.uniform(*r) for r in ((1.1, 1.6), (0.5, 1.2), (0.5, 1.0))),
             _books: (1.4, random.uniform(0.8, 1.4), 0.7),
         }[paint]
         wide = min(wide, 2 * half - x - 0.2)
@@ -435,9 +423,8 @@ def _along_wall(random: np.random.Generator, half: float) -> list[Panel]:
     x = -half + random.uniform(0.3, 1.2)
     while x < half - 1.4:
         kind = int(random.integers(6))
-        color = [_tone(random, 0.5, 0.65), _rgb(0.6, 0.45, 0.3), _rgb(0.82, 0.82, 0.82)][
-            int(random.integers(3))
-        ]
+        colors = [_tone(random, 0.5, 0.65), _rgb(0.6, 0.45, 0.3), _rgb(0.82, 0.82, 0.82)]
+        color = colors[int(random.integers(3))]
         wide, high, deep = (
             random.uniform(low, top)
             for low, top in (
@@ -482,26 +469,14 @@ def _contact(place: Sequence[float], wide: float, deep: float) -> Panel:
 
 def _street(random: np.random.Generator) -> tuple[tuple[Panel, ...], Array]:
     """Houses and trees around a square or a lawn, with hedges, cars and lamps, under a sky."""
-    grounds = [
-        _rgb(0.58, 0.57, 0.55),
-        _rgb(0.5, 0.55, 0.38),
-        _rgb(0.64, 0.6, 0.53),
-        _rgb(0.52, 0.52, 0.54),
-    ]
-    color = grounds[int(random.integers(4))] * random.uniform(0.92, 1.1)
+    color = _GROUNDS[int(random.integers(4))] * random.uniform(0.92, 1.1)
     span = 60.0
     patches = partial(_spots, random=random, amount=0.09, cell=2)
     paving = partial(_grid, across=60, along=60, color=color * 0.88)
     paints = [patches] if color[1] > color[0] else [patches, paving]
     ground = _texture(span, span, color, *paints, fine=15)
-    panels = [
-        Panel(
-            np.array([-span / 2, 0.0, -span / 2]),
-            np.array([span, 0.0, 0.0]),
-            np.array([0.0, 0.0, span]),
-            ground,
-        )
-    ]
+    x_axis, z_axis = np.array([span, 0.0, 0.0]), np.array([0.0, 0.0, span])
+    panels = [Panel(-(x_axis + z_axis) / 2, x_axis, z_axis, ground)]
     angle = 0.0
     while angle < 2 * np.pi - 0.3:
         radius = random.uniform(13, 20)
