@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ def level(pixel: Tensor, piece: Tensor) -> Tensor:
     return torch.where(piece > 0, number - number % 3, number)
 
 
-@cache
+@lru_cache(maxsize=24)  # a hand's at 128 pixels takes 50 MB
 def cloud(number: int, device: str = "cpu", piece: str = "body") -> Cloud:
     """The cloud for pixels of STEP**number metres; the same points on every machine.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -150,7 +150,7 @@ KINDS = (
 )  # fmt: skip
 
 
-@cache
+@lru_cache(maxsize=24)
 def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
     """The canvas of a cloud."""
     points, body = cloud(number, "cpu", piece), load_body()

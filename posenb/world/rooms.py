@@ -169,9 +169,11 @@ def _rgb(*channels: float) -> Array:
 
 
 # Planks and tiles; paving, a lawn, sand, asphalt.
-_FLOORS = np.float32([(0.62, 0.5, 0.38), (0.55, 0.56, 0.58), (0.5, 0.42, 0.36), (0.42, 0.48, 0.55)])
-_GROUNDS = np.float32(
-    [(0.58, 0.57, 0.55), (0.5, 0.55, 0.38), (0.64, 0.6, 0.53), (0.52, 0.52, 0.54)]
+_FLOORS: Array = np.array(
+    [(0.62, 0.5, 0.38), (0.55, 0.56, 0.58), (0.5, 0.42, 0.36), (0.42, 0.48, 0.55)], np.float32
+)
+_GROUNDS: Array = np.array(
+    [(0.58, 0.57, 0.55), (0.5, 0.55, 0.38), (0.64, 0.6, 0.53), (0.52, 0.52, 0.54)], np.float32
 )
 Paint = Callable[[Array], None]  # changes a texture (H, W, 3)
 
