@@ -27,6 +27,7 @@ SHEETS = (
     "real_clip", "films",
 )  # fmt: skip
 SIZE = 176  # pixels of a picture
+STRIP = 112  # and of a frame of a film
 COUNT, COLUMNS = 16, 4
 GAP = 3  # white pixels between pictures
 SEED = 7
@@ -62,12 +63,17 @@ def real() -> Tensor:
 
 
 def films() -> Tensor:
-    """Strips of eight frames, 2 / 15 seconds apart: lab, outdoor, hands and a face."""
+    """Strips of eight frames, 1 / 15 to 2 / 15 seconds apart: lab, outdoor, a hand and a face."""
     strips = [
-        videos(name, 1, 8, seed, SIZE, 4 if name in ("lab", "outdoor") else 3).frames.images
-        for name, seed in (("lab", 3), ("outdoor", 5), ("hands_real", 2), ("faces_video", 1))
+        videos(name, 1, 8, seed, STRIP, stride).frames.images
+        for name, seed, stride in (
+            ("lab", 5, 4),
+            ("outdoor", 4, 2),
+            ("hands_real", 6, 3),
+            ("faces_video", 6, 3),
+        )  # fmt: skip
     ]
-    return torch.cat(strips)  # (32, 3, SIZE, SIZE)
+    return torch.cat(strips)  # (32, 3, STRIP, STRIP)
 
 
 def write(images: Tensor, columns: int, path: Path) -> None:

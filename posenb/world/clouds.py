@@ -123,10 +123,10 @@ def cloud(number: int, device: str = "cpu", piece: str = "body") -> Cloud:
     if piece == "body":  # fingers would get too thin
         hand = torch.tensor([PARTS.index("left_hand"), PARTS.index("right_hand")])
         inset[torch.isin(part, hand)] /= 2
-    elif piece == "head":  # lids and lips close over what is behind them
-        behind = [body.layers.index(name) for name in ("eyes", "teeth")]
-        inset[torch.isin(body.layer[main], torch.tensor(behind))] += 0.003
     rest = points.mean - inset * normals
+    if piece == "head":  # lids and lips close over what is behind them: straight back, 3 to 6 mm
+        for name, back in (("eyes", 0.003), ("teeth", 0.006)):
+            rest[body.layer[main] == body.layers.index(name), 0] -= back
     shape = torch.cat([points.shape, points.expression]) if piece == "head" else points.shape
     made = Cloud(
         pixel=pixel,

@@ -305,6 +305,8 @@ def _light(
         power = chance(shots.chances, "lamp_power", 0.45, 0.75)[person]
         full = ambient * (0.9 + 0.25 * above) + power * (0.2 + 0.8 * direct).clamp_min(0)
         full = full * (0.8 + 0.2 * (-normal[2]).clamp(0, 1))
+        if shots.piece[0] > 0:  # close-ups are taken where the light is good
+            full = 1.1 * full
         flat = flat.lerp(full, look.shading)
     return (color * flat[:, None]).clamp_max(1)
 
