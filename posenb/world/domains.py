@@ -17,7 +17,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,27 @@ TEST_TAKE = (0.55, 0.80)  # share of a recording that is the test take
 TAKE_GAP = 0.04  # share of a recording that is dropped at either side of it
 _GROUND = 0.08  # height of the lowest joint (an ankle has flesh below it), metres
 _SMALLEST_BOX = 1.2  # metres: a crouching person is not zoomed in upon beyond this
+
+
+class Scenes(NamedTuple):
+    """Who stands where in which pose, and who films: what a domain draws for N pictures.
+
+    Attributes:
+        rotations: of each joint of BODY17 in its parent's frame, (N, 17, 3, 3); the pelvis is
+            turned to its heading.
+        offsets: bones of the person, (N, 17, 3), metres, as `forward_kinematics` takes them.
+        place: where they stand on the floor y = 0, (N, 3), metres.
+        camera: N cameras, in pixels of an image 1000 pixels wide.
+        action: N labels.
+        subject: N ids, a domain's name and a number.
+    """
+
+    rotations: Tensor
+    offsets: Tensor
+    place: Tensor
+    camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,15 +166,34 @@ class Domain:
         Raises:
             ValueError: for a count below 1, an unknown split, action or bone group.
         """
+        generator = _generator(self.name, split, seed)
+        scenes = self._scenes(count, split, generator)
+        joints = forward_kinematics(scenes.rotations, scenes.offsets, KINEMATIC_PARENTS)
+        lift = torch.zeros(count, 3)
+        lift[:, 1] = -joints[..., 1].amin(-1)
+        joints = joints + ((scenes.place + lift) + torch.tensor([0.0, _GROUND, 0.0]))[:, None]
+        joints = self.annotate(joints)
+        camera = scenes.camera.crop(*self.frame(scenes.camera, joints))
+        noise = torch.randn(count, len(BODY17), 2, generator=generator)
+        keypoints = camera.project(joints) + self.noise * noise
+        return PoseSet(keypoints, joints, camera, scenes.action, scenes.subject, BODY17, None)
+
+    def scenes(self, count: int, seed: int, split: Split = "train") -> Scenes:
+        """What `sample` shows at the same arguments, before anybody is measured or cut out.
+
+        Raises:
+            ValueError: as `sample`.
+        """
+        return self._scenes(count, split, _generator(self.name, split, seed))
+
+    def _scenes(self, count: int, split: Split, generator: torch.Generator) -> Scenes:
         if count < 1:
             raise ValueError(f"count must be at least 1, found {count}")
         if split not in ("train", "test"):
             raise ValueError(f"split must be 'train' or 'test', found {split!r}")
-        generator = _generator(self.name, split, seed)
         rotations, action = self._poses(count, split, generator)
         offsets, subject = self._bodies(count, split, generator)
-        joints, rotation, translation = self._film(rotations, offsets, generator)
-        joints = self._annotate(joints)
+        matrices, place, rotation, translation = self._film(rotations, generator)
         camera = Camera(
             rotation=rotation,
             translation=translation,
@@ -161,10 +201,7 @@ class Domain:
             center=torch.full((count, 2), 500.0),
             distortion=None,
         )
-        camera = camera.crop(*self._crop(camera, joints))
-        noise = torch.randn(count, len(BODY17), 2, generator=generator)
-        keypoints = camera.project(joints) + self.noise * noise
-        return PoseSet(keypoints, joints, camera, action, subject, BODY17, None)
+        return Scenes(matrices, offsets, place, camera, action, subject)
 
     def _poses(
         self, count: int, split: Split, generator: torch.Generator
@@ -239,9 +276,18 @@ class Domain:
         return offsets[chosen], tuple(f"{self.name}-{i:03d}" for i in chosen.tolist())
 
     def _film(
-        self, rotations: Tensor, offsets: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Stand people in the room and cameras around it: joints, camera rotation, translation."""
+        self, rotations: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Stand people in the room and cameras around it.
+
+        Args:
+            rotations: quaternions, (N, 17, 4).
+            generator: random numbers.
+
+        Returns:
+            Rotations (N, 17, 3, 3), places on the floor (N, 3), and the cameras' rotations
+            (N, 3, 3) and translations (N, 3).
+        """
         count = len(rotations)
         draws = torch.rand(count, 6, generator=generator)
         normal = torch.randn(count, 4, generator=generator)
@@ -255,18 +301,18 @@ class Domain:
         wanted = 2 * math.pi * draws[:, 1]
         if self.facing is not None:
             wanted = -azimuth + math.radians(self.facing) * normal[:, 0]
-        turn = _about_y(wanted - heading)
+        turn = about_y(wanted - heading)
         tilt_axis = 2 * math.pi * draws[:, 2]
         tilt = math.radians(self.lean) * normal[:, 1]
         lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
         lean_matrix = quaternion_to_matrix(vector_to_quaternion(lean))  # (N, 3, 3)
         matrices = matrices.clone()
         matrices[:, 0] = lean_matrix @ turn @ matrices[:, 0]
-        joints = forward_kinematics(matrices, offsets, KINEMATIC_PARENTS)  # (N, 17, 3)
         radius = self.area * draws[:, 3].sqrt()
         angle = 2 * math.pi * draws[:, 4]
-        place = torch.stack([radius * angle.cos(), -joints[..., 1].amin(-1), radius * angle.sin()])
-        joints = joints + (place.T + torch.tensor([0.0, _GROUND, 0.0]))[:, None]
+        place = torch.stack(
+            [radius * angle.cos(), torch.zeros(count), radius * angle.sin()], -1
+        )  # (N, 3)
         reach = torch.rand(count, 2, generator=generator)
         distance = self.distance[0] + (self.distance[1] - self.distance[0]) * reach[:, 0]
         elevation = torch.deg2rad(
@@ -278,9 +324,9 @@ class Domain:
         )
         roll = torch.deg2rad(self.roll[0] + self.roll[1] * normal[:, 2])
         rotation, translation = look_at(aim + distance[:, None] * outward, aim, roll=roll)
-        return joints, rotation, translation
+        return matrices, place, rotation, translation
 
-    def _annotate(self, joints: Tensor) -> Tensor:
+    def annotate(self, joints: Tensor) -> Tensor:
         """Joints as this data set's annotators place them, (N, 17, 3)."""
         moved = joints.clone()
         for joint, other, share in self.convention:
@@ -288,25 +334,40 @@ class Domain:
             moved[:, a] = joints[:, a] + share * (joints[:, b] - joints[:, a])
         return moved
 
-    def _crop(self, camera: Camera, joints: Tensor) -> tuple[Tensor, Tensor]:
-        """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image."""
+    def frame(
+        self, camera: Camera, joints: Tensor, smallest: float = _SMALLEST_BOX
+    ) -> tuple[Tensor, Tensor]:
+        """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image.
+
+        Args:
+            camera: N cameras, in pixels.
+            joints: metres, world, (N, 17, 3).
+            smallest: metres; nobody is zoomed in upon beyond a box of this size.
+        """
         pixels = camera.project(joints)  # (N, 17, 2)
         metre = self.focal / camera.to_camera(joints)[:, 0, 2]  # (N,) pixels a metre at the pelvis
         if self.crop == "root":
             side = self.margin * metre
             return pixels[:, 0] - side[:, None] / 2, side
         low, high = pixels.amin(1), pixels.amax(1)  # (N, 2)
-        extent = torch.maximum((high - low).amax(-1), _SMALLEST_BOX * metre)
+        extent = torch.maximum((high - low).amax(-1), smallest * metre)
         side = self.margin * extent
         return (low + high) / 2 - side[:, None] / 2, side
+
+
+def takes(frames: int, split: Split) -> list[tuple[int, int]]:
+    """First frame, and the one after the last, of the takes of a recording of so many frames."""
+    low, high = (round(share * frames) for share in TEST_TAKE)
+    gap = max(1, round(TAKE_GAP * frames))
+    return [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
 
 
 def _generator(name: str, split: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(zlib.crc32(f"{name}/{split}/{seed}".encode()))
 
 
-def _about_y(angle: Tensor) -> Tensor:
-    """Rotations about the vertical, (N, 3, 3)."""
+def about_y(angle: Tensor) -> Tensor:
+    """Turns about the vertical, (..., 3, 3), by angles (...) in radians."""
     zero = torch.zeros_like(angle)
     return quaternion_to_matrix(
         torch.stack([(angle / 2).cos(), zero, (angle / 2).sin(), zero], dim=-1)
@@ -319,15 +380,11 @@ def _takes(split: Split) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
     clips = load_motion().clips
     starts, lengths, labels, first = [], [], [], 0
     for clip in clips:
-        frames = len(clip)
-        low, high = (round(share * frames) for share in TEST_TAKE)
-        gap = max(1, round(TAKE_GAP * frames))
-        spans = [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
-        for start, stop in spans:
+        for start, stop in takes(len(clip), split):
             starts.append(first + start)
             lengths.append(stop - start)
             labels.append(clip.action)
-        first += frames
+        first += len(clip)
     rotations = torch.cat([clip.rotations for clip in clips])  # (F, 17, 4)
     return rotations, torch.tensor(starts), torch.tensor(lengths), tuple(labels)
 

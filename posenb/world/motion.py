@@ -228,6 +228,21 @@ def mirror(rotations: Tensor) -> Tensor:
     return swapped * swapped.new_tensor([1.0, -1.0, -1.0, 1.0])
 
 
+def smooth(count: int, width: int, seconds: Tensor, generator: torch.Generator) -> Tensor:
+    """Unhurried random movement around 0, mostly within 1, (count, T, width), at times (T,)."""
+    draws = torch.rand(2, count, 3, 1, width, generator=generator)
+    pace = 2 * torch.pi * (0.2 + torch.tensor([0.1, 0.4, 0.9])[:, None, None] * draws[0])
+    wave = torch.sin(pace * seconds[:, None] + 2 * torch.pi * draws[1])  # (N, 3, T, width)
+    return (wave * torch.tensor([0.6, 0.3, 0.15])[:, None, None]).sum(1)
+
+
+def between_keys(keys: Tensor, at: Tensor) -> Tensor:
+    """What is at times (N, T), counted in keys, if each of keys (N, K, C) eases into the next."""
+    row, before = torch.arange(len(keys))[:, None], at.long()
+    share = (at - before)[..., None]
+    return keys[row, before].lerp(keys[row, before + 1], share * share * (3 - 2 * share))
+
+
 @cache
 def joint_limits(margin: float = 0.1) -> tuple[Tensor, Tensor]:
     """Range of each joint's rotation vector over all recordings and their mirror images.
