@@ -26,9 +26,9 @@ from posenb import assets
 from posenb.world.cameras import Camera
 from posenb.world.clip_asset import ASSET, SIZE
 from posenb.world.domains import Split
-from posenb.world.filming import FPS, AnyDomain, film
+from posenb.world.filming import FPS, AnyDomain, film, find
 from posenb.world.looks import Look
-from posenb.world.rendering import Rendered, find, look_of, photograph
+from posenb.world.rendering import Rendered, look_of, photograph
 from posenb.world.skeletons import BODY17, Skeleton
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posenb.world import domains, faces, looks, rooms
+from posenb.world import domains, faces, hands, looks, rooms
 from posenb.world.body import load_body
 from posenb.world.cameras import Camera, look_at
 from posenb.world.clouds import PIECES
@@ -92,7 +92,21 @@ class Film(NamedTuple):
     subject: tuple[str, ...]
 
 
-def shots(domain: AnyDomain, count: int, seed: int, split: Split = "train") -> Shots:
+def find(domain: str | AnyDomain) -> AnyDomain:
+    """The domain of that name, or the one that is given.
+
+    Raises:
+        ValueError: if there is none of that name; the message lists the names.
+    """
+    if not isinstance(domain, str):
+        return domain
+    for kind in (hands, faces):
+        if domain in kind.names():
+            return kind.get(domain)
+    return domains.get(domain)
+
+
+def shots(domain: str | AnyDomain, count: int, seed: int, split: Split = "train") -> Shots:
     """One picture of each of so many scenes; see `film`.
 
     Poses, headings, places and cameras of people are those that `domain.sample` draws at the same
@@ -102,7 +116,11 @@ def shots(domain: AnyDomain, count: int, seed: int, split: Split = "train") -> S
 
 
 def film(
-    domain: AnyDomain, count: int, frames: Sequence[int], seed: int, split: Split = "train"
+    domain: str | AnyDomain,
+    count: int,
+    frames: Sequence[int],
+    seed: int,
+    split: Split = "train",
 ) -> Film:
     """Draw people, what they do, and cameras of a domain, on the CPU.
 
@@ -111,7 +129,7 @@ def film(
     of its frames and holds them all; the camera stands still, except in HAND_HELD domains.
 
     Args:
-        domain: the recipe.
+        domain: the recipe, or its name.
         count: number of scenes N.
         frames: T times at which pictures are taken, in frames of 1 / FPS, ascending from 0.
         seed: the same seed gives the same films.
@@ -121,6 +139,7 @@ def film(
         ValueError: as `domain.sample`; if no recording is long enough; or if somebody leaves the
             picture.
     """
+    domain = find(domain)
     generator = _generator(f"{domain.name}/{split}/{seed}/looks")
     if isinstance(domain, HandDomain):
         return _hands(domain, count, frames, seed, split, generator)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from posenb.world import clouds, domains, faces, hands, looks, photography
+from posenb.world import clouds, looks, photography
 from posenb.world.body import load_body
 from posenb.world.clouds import PARTS, Cloud
 from posenb.world.domains import Split
-from posenb.world.filming import AnyDomain, Shots, shots
+from posenb.world.filming import AnyDomain, Shots, find, shots
 from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
 from posenb.world.skeletons import BODY17
 from posenb.world.splatting import splat
@@ -102,20 +102,6 @@ def render(
     recipe = find(domain)
     look = look_of(recipe.name) if look is None else look
     return photograph(shots(recipe, count, seed, split).to(device), look.scaled(strength), size)
-
-
-def find(domain: str | AnyDomain) -> AnyDomain:
-    """The domain of that name, or the one that is given.
-
-    Raises:
-        ValueError: if there is none of that name; the message lists the names.
-    """
-    if not isinstance(domain, str):
-        return domain
-    for kind in (hands, faces):
-        if domain in kind.names():
-            return kind.get(domain)
-    return domains.get(domain)
 
 
 def look_of(name: str) -> Look:

@@ -9,7 +9,7 @@ import torch
 
 from posenb.world import domains
 from posenb.world.clips import FPS, video_pairs, videos
-from posenb.world.filming import film
+from posenb.world.filming import film, shots
 from posenb.world.looks import LAB, LOOKS, SYNTHETIC, Look
 from posenb.world.rendering import render
 
@@ -115,3 +115,10 @@ def test_bad_input_is_named() -> None:
     inside = dataclasses.replace(domains.get("lab"), distance=(0.05, 0.06), area=0.0)
     with pytest.raises(ValueError, match="in the body or too near"):
         render(inside, 2, 0, 16)
+
+
+def test_a_domain_may_be_given_by_its_name() -> None:
+    by_name, given = (shots(domain, 2, seed=3) for domain in ("lab", domains.get("lab")))
+    assert torch.equal(by_name.root, given.root) and torch.equal(by_name.chances, given.chances)
+    with pytest.raises(ValueError, match="nowhere"):
+        shots("nowhere", 2, seed=3)
