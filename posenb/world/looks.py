@@ -27,7 +27,7 @@ CHANCES = (
     "pattern", "period", "cloth", "cloth_shift",
     "place", "lamp_azimuth", "lamp_height", "ambient", "lamp_power",
     "red", "green", "blue", "exposure", "gamma", "softness", "shake", "noise", "grain_x", "grain_y",
-    "quality", "plain_hue", "plain_depth", "plain_other", "plain_angle",
+    "quality", "backdrop", "backdrop_x", "backdrop_y", "backdrop_turn", "backdrop_light",
     "occluder", "occluder_kind", "occluder_place", "occluder_reach", "occluder_hue",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ class Look:
 
     Attributes:
         setting: what is behind the person once `scenery` is above 0.
-        scenery: the setting instead of a plain background.
+        scenery: the setting instead of a collage of shapes (`backdrops`).
         pattern: stripes, checks, spots and uneven dye on cloth.
         folds: of cloth, by turned normals.
         loose: clothes that do not cling.
@@ -52,7 +52,7 @@ class Look:
         convention: joints where the domain's annotators put them instead of where they are.
     """
 
-    setting: Literal["plain", "room", "street"] = "plain"
+    setting: Literal["nowhere", "room", "street"] = "nowhere"
     scenery: float = 0.0
     pattern: float = 0.0
     folds: float = 0.0
@@ -72,8 +72,8 @@ class Look:
         Raises:
             ValueError: if one is not in [0, 1], or for an unknown setting.
         """
-        if self.setting not in ("plain", "room", "street"):
-            raise ValueError(f"setting must be plain, room or street, found {self.setting!r}")
+        if self.setting not in ("nowhere", "room", "street"):
+            raise ValueError(f"setting must be nowhere, room or street, found {self.setting!r}")
         for name in _INGREDIENTS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], found {getattr(self, name)}")

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from posenb.world import rooms
+from posenb.world.backdrops import backdrop
 from posenb.world.cameras import Camera
 from posenb.world.looks import Look, chance, hsv
 
@@ -23,7 +24,7 @@ _GRAIN = 512  # side of the noise that all pictures cut theirs from
 
 
 def background(camera: Camera, eye: Tensor, chances: Tensor, look: Look, size: int) -> Tensor:
-    """What is behind the people, (N, S, S, 3): between a plain colour and the setting.
+    """What is behind the people, (N, S, S, 3): between a collage and the setting.
 
     Args:
         camera: N cameras in units of the crop.
@@ -32,23 +33,10 @@ def background(camera: Camera, eye: Tensor, chances: Tensor, look: Look, size: i
         look: says which setting, and how much of it.
         size: S, pixels.
     """
-    plain = _plain(chances, size)
-    if look.setting == "plain" or not look.scenery:
-        return plain
-    return plain.lerp(_scenery(camera, eye, chances, look.setting, size), look.scenery)
-
-
-def _plain(chances: Tensor, size: int) -> Tensor:
-    """Two pale colours and what lies between, (N, S, S, 3)."""
-    hue, depth = chance(chances, "plain_hue")[:, None], chance(chances, "plain_depth", 0.45, 0.95)
-    first = hsv(hue, torch.full_like(hue, 0.15), depth[:, None])  # (N, 3)
-    other = chance(chances, "plain_other", -0.25, 0.1)[:, None, None]
-    angle = chance(chances, "plain_angle", 0, 2 * math.pi)
-    axis = torch.linspace(-0.5, 0.5, size, device=chances.device)
-    across = axis * angle.cos()[:, None]
-    along = axis * angle.sin()[:, None]
-    share = 0.5 + 0.7 * (along[:, :, None] + across[:, None])  # (N, S, S)
-    return first[:, None, None] * torch.addcmul(torch.ones_like(share), share, other)[..., None]
+    if look.setting == "nowhere" or not look.scenery:
+        return backdrop(chances, size)
+    scenery = _scenery(camera, eye, chances, look.setting, size)
+    return scenery if look.scenery == 1 else backdrop(chances, size).lerp_(scenery, look.scenery)
 
 
 def _scenery(
