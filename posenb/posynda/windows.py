@@ -96,7 +96,7 @@ class Windows:
         )
 
 
-def film(
+def sample(
     domain: Domain,
     count: int,
     seed: int,
@@ -105,7 +105,7 @@ def film(
     units: Units = "screen",
     fps: float = 50.0,
 ) -> Windows:
-    """Windows of a domain's people before its cameras; see `Domain.film` for the splits.
+    """Windows of a domain's people before its cameras; see `Domain.sample_motion` for the splits.
 
     The 2D has the domain's annotation noise, which is in units of a person's crop: here, of the
     larger extent of all joints in the window times `Domain.margin`.
@@ -120,26 +120,26 @@ def film(
         fps: frames a second.
 
     Raises:
-        ValueError: for unknown units, and as `Domain.film`.
+        ValueError: for unknown units, and as `Domain.sample_motion`.
     """
     if units not in UNITS:
         raise ValueError(f"units must be one of {UNITS}, found {units!r}")
-    filmed = domain.film(count, frames, seed, split, fps)
-    flat = filmed.joints3d.flatten(1, 2)  # (N, T J, 3)
-    inside = filmed.camera.to_camera(flat).unflatten(1, (frames, -1))  # (N, T, J, 3)
-    pixels = filmed.camera.project(flat).unflatten(1, (frames, -1))  # (N, T, J, 2)
+    moving = domain.sample_motion(count, frames, seed, split, fps)
+    flat = moving.joints3d.flatten(1, 2)  # (N, T J, 3)
+    inside = moving.camera.to_camera(flat).unflatten(1, (frames, -1))  # (N, T, J, 3)
+    pixels = moving.camera.project(flat).unflatten(1, (frames, -1))  # (N, T, J, 2)
     extent = (pixels.amax((1, 2)) - pixels.amin((1, 2))).amax(-1)  # (N,)
     random = torch.Generator().manual_seed(2**32 + seed)
     noise = torch.randn(pixels.shape, generator=random)
     pixels = pixels + (domain.noise * domain.margin * extent)[:, None, None, None] * noise
-    camera = filmed.camera
+    camera = moving.camera
     if units == "screen":
         pixels, camera = to_screen(pixels, camera, IMAGE_WIDTH)
     elif units == "plane":
         pixels, camera = to_plane(pixels, camera)
     root = inside[:, :, 0]
     poses = inside - root[:, :, None]
-    return Windows(pixels, camera, poses, root, filmed.action, filmed.subject)
+    return Windows(pixels, camera, poses, root, moving.action, moving.subject)
 
 
 def domain(name: str) -> Domain:

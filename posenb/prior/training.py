@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from posenb import assets
 from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.prior.networks import (
     GROUP,
@@ -71,7 +72,7 @@ class PriorRecipe:
         half_life: of the moving average, in images, but at most a twentieth of those seen.
         seed: of everything.
         width: factor on the channels of both networks.
-        start: name of a shipped prior to start both stages from, instead of from scratch.
+        start: one of `starts()` to start both stages from, instead of from scratch.
     """
 
     sources: tuple[str, ...] = ("wild",)
@@ -119,6 +120,11 @@ class PriorRecipe:
             raise ValueError(
                 f"what is shipped has width 1 and 64 pixels: start={self.start!r} does not go with "
                 f"width {self.width:g} and {self.resolution} pixels"
+            )
+        if self.start is not None and self.start not in starts():
+            raise ValueError(
+                f"start must be a prior that was trained from scratch ({', '.join(starts())}), for "
+                f"others come without a discriminator of {SMALL} pixels; found {self.start!r}"
             )
 
     @property
@@ -346,6 +352,13 @@ def _identity(settings: dict[str, Any], resolution: int) -> dict[str, Any]:
     """Settings that a stage depends on: the first does not on the number of images of the last."""
     later = {"images"} if resolution == SMALL and settings["small_images"] else set()
     return {name: value for name, value in settings.items() if name not in later}
+
+
+def starts() -> tuple[str, ...]:
+    """Shipped priors with all that a training can start from."""
+    head, tail = "weights/prior_", f"_discriminator_{SMALL}.safetensors"
+    found = (name for name in assets.manifest() if name.startswith(head) and name.endswith(tail))
+    return tuple(name.removeprefix(head).removesuffix(tail) for name in found)
 
 
 def _networks(
@@ -669,7 +682,10 @@ def train_reader(
 
 
 def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: str) -> None:
-    """Write a finished training as assets: the averaged generator and both discriminators.
+    """Write a finished training as assets: the averaged generator and its discriminators.
+
+    A prior that was started from another leaves out the discriminator of 32 pixels, which only a
+    start needs.
 
     A prior of data files is not shipped: its weights stay in `folder`, laid out as the assets are.
 
@@ -699,6 +715,8 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
         seconds += state["seconds"]
         history = loop.History(state["step"], seconds, state["rows"])
         record = _record(settings, recipe.seed, poses, history, device, command)
+        if resolution == SMALL and recipe.start is not None:
+            continue
         critic = f"prior_{asset}_discriminator_{resolution}"
         checkpoints.save_weights(critic, state["task"]["discriminator"], record, True, home)
     checkpoints.save_weights(f"prior_{asset}", state["task"]["ema"], record, True, home)

@@ -49,7 +49,8 @@ __all__ = [
 ]
 
 DPI = 144  # stored pixels an inch; pages show 96 an inch, so projectors get sharp lines
-PALETTE_ERROR = 1.5  # mean error in 1/255 below which 256 colours are enough
+PALETTE_ERROR = 1.5  # mean error in 1/255 below which 256 colours are enough,
+PALETTE_WRONG, PALETTE_SHARE = 48, 0.001  # unless so many pixels are off by so many 1/255
 Array = NDArray[Any]
 
 
@@ -118,27 +119,36 @@ class Table:
         )
 
 
-def png(figure: Figure, stored: bool = True) -> bytes:
+def png(figure: Figure, stored: bool = True, photo: bool = False) -> bytes:
     """A figure as PNG bytes at 144 dots an inch, with 256 colours where that loses nothing visible.
 
     Args:
         figure: a matplotlib figure.
         stored: spend time on a small file; a slider's next picture wants to be fast instead.
+        photo: keep all colours: 256 leave bands on smooth walls.
     """
     buffer = io.BytesIO()
-    quick = None if stored else {"compress_level": 1}
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", pil_kwargs=quick)
-    if not stored:
+    packed = {"compress_level": 6 if stored else 1}
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", pil_kwargs=packed)
+    if photo or not stored:
         return buffer.getvalue()
     full = Image.open(buffer).convert("RGB")
     few = full.quantize(256, dither=Image.Dither.NONE)
-    error = np.abs(np.asarray(full, np.int16) - np.asarray(few.convert("RGB"), np.int16)).mean()
+    error = np.abs(np.asarray(full, np.int16) - np.asarray(few.convert("RGB"), np.int16))
+    wrong = (error.max(-1) > PALETTE_WRONG).mean()
+    enough = bool(error.mean() < PALETTE_ERROR and wrong < PALETTE_SHARE)
     out = io.BytesIO()
-    (few if error < PALETTE_ERROR else full).save(out, format="PNG", optimize=True)
+    (few if enough else full).save(out, format="PNG", optimize=enough)  # slow, for photographs
     return out.getvalue()
 
 
-def show(figure: Figure, alt: str, name: str | None = None, vector: bool = False) -> None:
+def show(
+    figure: Figure,
+    alt: str,
+    name: str | None = None,
+    vector: bool = False,
+    photo: bool = False,
+) -> None:
     """Display a figure with a description in words, and close it.
 
     Args:
@@ -147,11 +157,12 @@ def show(figure: Figure, alt: str, name: str | None = None, vector: bool = False
         name: such as "prior/samples": also saved as figures/prior/samples.png, in a checkout of
             the repository (an installed package saves nothing).
         vector: save figures/<name>.svg (line art) instead of the PNG; still displayed as PNG.
+        photo: of photographs or rendered pictures: keep all colours, see `png`.
 
     Raises:
         ValueError: if alt is empty or name leads out of the figures folder.
     """
-    picture = Picture(png(figure), alt)
+    picture = Picture(png(figure, photo=photo), alt)
     if name is not None and vector:
         buffer = io.BytesIO()
         with styled():

@@ -1,5 +1,6 @@
-"""Chapter 00: the explorer and the exercises of the notebook that everybody starts with."""
+"""Chapter 00: the explorers and the exercises of the notebook that everybody starts with."""
 
-from posenb.start_here import exercises, explore  # importing `exercises` registers its checkers
+# importing `exercises` registers its checkers
+from posenb.start_here import exercises, explore, explore_clip, explore_people
 
-__all__ = ["exercises", "explore"]
+__all__ = ["exercises", "explore", "explore_clip", "explore_people"]

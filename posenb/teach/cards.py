@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from posenb.show.figures import Table
 from posenb.show.figures import table as html_table
-from posenb.train.sweep import card_path
+from posenb.train.sweep import card_path, t_interval
 
 Card = Mapping[str, Any]
 
@@ -88,6 +89,36 @@ def intervals(
         ends = (metrics[key] for key in ("mean", "low", "high"))
         mean, low, high = (metrics["mean"] if end is None else end for end in ends)
         found.append((scale * mean, scale * low, scale * high))
+    return found
+
+
+def differences(
+    card: Card, metric: str, scale: float = 1.0, **base: Any
+) -> list[tuple[float, float, float]]:
+    """What each row's metric adds to that of a base row, seed by seed.
+
+    Where rows of one seed share shots and latents, their differences vary less than they do.
+
+    Args:
+        card: from `load` or `run_table`, of at least two seeds.
+        metric: one that all rows have.
+        scale: factor on all numbers.
+        base: labels of the row that is subtracted.
+
+    Returns:
+        (mean, low, high) a row, in the card's order; three times 0 for the base itself.
+
+    Raises:
+        ValueError: if there is no such row or metric, or one seed only.
+    """
+    if len(card["seeds"]) < 2:
+        raise ValueError(f"{card['name']} has one seed: differences need at least two")
+    value(card, metric, **base)  # there is one such row, and it has the metric
+    start = row(card, **base)["metrics"][metric]["values"]
+    found = []
+    for metrics in (r["metrics"] for r in card["rows"]):
+        changes = [scale * (b - a) for a, b in zip(start, metrics[metric]["values"], strict=True)]
+        found.append((statistics.fmean(changes), *t_interval(changes)))
     return found
 
 

@@ -26,11 +26,13 @@ from posenb.world.cameras import Camera, look_at
 from posenb.world.motion import (
     KINEMATIC_PARENTS,
     REST_OFFSETS,
+    between_frames,
     forward_kinematics,
     interpolate,
     joint_limits,
     load_motion,
     mirror,
+    mirror_path,
     quaternion_to_matrix,
     quaternion_to_vector,
     vector_to_quaternion,
@@ -60,9 +62,29 @@ _GROUND = 0.08  # height of the lowest joint (an ankle has flesh below it), metr
 _SMALLEST_BOX = 1.2  # metres: a crouching person is not zoomed in upon beyond this
 
 
-@dataclass(frozen=True, eq=False)
-class Film:
-    """N moving people, each filmed by a camera that stands still.
+class Scenes(NamedTuple):
+    """Who stands where in which pose, and who films: what a domain draws for N pictures.
+
+    Attributes:
+        rotations: of each joint of BODY17 in its parent's frame, (N, 17, 3, 3); the pelvis is
+            turned to its heading.
+        offsets: bones of the person, (N, 17, 3), metres, as `forward_kinematics` takes them.
+        place: where they stand on the floor y = 0, (N, 3), metres.
+        camera: N cameras, in pixels of an image 1000 pixels wide.
+        action: N labels.
+        subject: N ids, a domain's name and a number.
+    """
+
+    rotations: Tensor
+    offsets: Tensor
+    place: Tensor
+    camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
+
+
+class MotionSet(NamedTuple):
+    """N moving people, each seen by a camera that stands still.
 
     Attributes:
         joints3d: metres, world frame (right-handed, y up), as annotated, (N, T, 17, 3).
@@ -164,26 +186,33 @@ class Domain:
         Raises:
             ValueError: for a count below 1, an unknown split, action or bone group.
         """
-        _check(count, split)
         generator = _generator(self.name, split, seed)
-        rotations, action = self._poses(count, split, generator)
-        offsets, subject = self._bodies(count, split, generator)
-        still = torch.zeros(count, 1, 3)
-        joints, camera = self._shoot(rotations[:, None], still, offsets, generator)
-        joints = self._annotate(joints[:, 0])  # (N, 17, 3)
-        camera = camera.crop(*self._crop(camera, joints))
+        scenes, path = self._scenes(count, 1, 1.0, split, generator)
+        joints = self.annotate(_stand(scenes, path)[:, 0])  # (N, 17, 3)
+        camera = scenes.camera.crop(*self.frame(scenes.camera, joints))
         noise = torch.randn(count, len(BODY17), 2, generator=generator)
         keypoints = camera.project(joints) + self.noise * noise
-        return PoseSet(keypoints, joints, camera, action, subject, BODY17, None)
+        return PoseSet(keypoints, joints, camera, scenes.action, scenes.subject, BODY17, None)
 
-    def film(
+    def scenes(self, count: int, seed: int, split: Split = "train") -> Scenes:
+        """What `sample` shows at the same arguments, before anybody is measured or cut out.
+
+        Raises:
+            ValueError: as `sample`.
+        """
+        generator = _generator(self.name, split, seed)
+        scenes, _ = self._scenes(count, 1, 1.0, split, generator)
+        return scenes._replace(rotations=scenes.rotations[:, 0])
+
+    def sample_motion(
         self, count: int, frames: int, seed: int, split: Split = "train", fps: float = 50.0
-    ) -> Film:
-        """Film people who move, with this domain's actions, bodies and cameras.
+    ) -> MotionSet:
+        """Draw windows of motion: as `sample`, with time, and without pictures or noise in 2D.
 
         A window stays inside one take of a split. Where a take is too short it is played back and
         forth. Recordings run up to a quarter faster or slower; the noise on joint rotations
-        changes evenly over the window; the path is as long as the legs allow.
+        changes evenly over the window; the path is as long as the legs allow. (For pictures of
+        people who move, `filming.film` dresses bodies and shows recordings as they were made.)
 
         Args:
             count: number of windows N, at least 1.
@@ -196,48 +225,41 @@ class Domain:
             ValueError: for a count or number of frames below 1, a rate not above 0, an unknown
                 split, action or bone group.
         """
-        _check(count, split)
         if frames < 1 or not fps > 0:
             raise ValueError(f"frames must be at least 1 and fps above 0, found {frames} and {fps}")
-        generator = _generator(f"{self.name}/film", split, seed)
-        rotations, path, action = self._motions(count, frames, fps, split, generator)
+        generator = _generator(f"{self.name}/motion", split, seed)
+        scenes, path = self._scenes(count, frames, fps, split, generator)
+        joints = self.annotate(_stand(scenes, path))
+        return MotionSet(joints, scenes.camera, scenes.action, scenes.subject)
+
+    def _scenes(
+        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
+    ) -> tuple[Scenes, Tensor]:
+        """Scenes with rotations of T frames, (N, T, 17, 3, 3), and paths (N, T, 3) of the pelvis.
+
+        Paths are metres from its place, for legs as long as the recordings'.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}")
+        if split not in ("train", "test"):
+            raise ValueError(f"split must be 'train' or 'test', found {split!r}")
+        rotations, path, action = self._poses(count, frames, fps, split, generator)
         offsets, subject = self._bodies(count, split, generator)
-        joints, camera = self._shoot(rotations, path, offsets, generator)
-        return Film(self._annotate(joints), camera, action, subject)
+        matrices, turn, place, rotation, translation = self._film(rotations, generator)
+        camera = Camera(
+            rotation=rotation,
+            translation=translation,
+            focal=torch.full((count, 2), self.focal),
+            center=torch.full((count, 2), IMAGE_WIDTH / 2),
+            distortion=None,
+        )
+        path = (path - path[:, frames // 2, None]) @ turn.mT
+        return Scenes(matrices, offsets, place, camera, action, subject), path
 
     def _poses(
-        self, count: int, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[str, ...]]:
-        """Local rotations as quaternions, (N, 17, 4), and the actions' names."""
-        body, action = self._frames(count, split, generator)
-        arms, _ = self._frames(count, split, generator)
-        swap = torch.rand(count, generator=generator) < self.limb_mixing
-        chosen = torch.zeros(len(BODY17), dtype=torch.bool)
-        chosen[list(_ARMS)] = True
-        mixed = torch.where((swap[:, None] & chosen)[..., None], arms, body)  # (N, 17, 4)
-        low, high = joint_limits()
-        noise = torch.randn(count, len(BODY17), 3, generator=generator)
-        noise[:, 0] = 0  # the root is turned by heading and lean instead
-        vectors = (quaternion_to_vector(mixed) + self.jitter * noise).clamp(low, high)
-        return vector_to_quaternion(vectors), action
-
-    def _frames(
-        self, count: int, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[str, ...]]:
-        """Frames drawn from the takes of a split, half of them mirrored."""
-        takes = _takes(split)
-        weight = self._take_weights(takes.lengths, takes.labels)
-        take = torch.multinomial(weight, count, replacement=True, generator=generator)  # (N,)
-        inside = torch.rand(count, generator=generator) * (takes.lengths[take] - 1)
-        quaternions = interpolate(takes.rotations, takes.starts[take] + inside)  # (N, 17, 4)
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        quaternions = torch.where(mirrored[:, None, None], mirror(quaternions), quaternions)
-        return quaternions, tuple(takes.labels[i] for i in take.tolist())
-
-    def _motions(
         self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        """Local rotations (N, T, 17, 4), the pelvis's path (N, T, 3) in metres, actions."""
+        """Local rotations (N, T, 17, 4) as quaternions, the pelvis's path (N, T, 3), actions."""
         body, path, action = self._stretches(count, frames, fps, split, generator)
         arms, _, _ = self._stretches(count, frames, fps, split, generator)
         swap = torch.rand(count, generator=generator) < self.limb_mixing
@@ -245,8 +267,10 @@ class Domain:
         chosen[list(_ARMS)] = True
         mixed = torch.where((swap[:, None] & chosen)[:, None, :, None], arms, body)
         low, high = joint_limits()
-        ends = torch.randn(2, count, 1, len(BODY17), 3, generator=generator)
-        noise = ends[0].lerp(ends[1], torch.linspace(0, 1, frames)[:, None, None])  # (N, T, 17, 3)
+        noise = torch.randn(count, 1, len(BODY17), 3, generator=generator)
+        if frames > 1:
+            end = torch.randn(noise.shape, generator=generator)
+            noise = noise.lerp(end, torch.linspace(0, 1, frames)[:, None, None])  # (N, T, 17, 3)
         noise[:, :, 0] = 0  # the root is turned by heading and lean instead
         vectors = (quaternion_to_vector(mixed) + self.jitter * noise).clamp(low, high)
         return vector_to_quaternion(vectors), path, action
@@ -254,27 +278,27 @@ class Domain:
     def _stretches(
         self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        """Stretches of recordings, half of them mirrored: rotations, path, actions."""
+        """Stretches of the takes of a split, half of them mirrored: rotations, path, actions."""
         takes = _takes(split)
         weight = self._take_weights(takes.lengths, takes.labels)
         take = torch.multinomial(weight, count, replacement=True, generator=generator)  # (N,)
-        draws = torch.rand(count, 3, generator=generator)
-        pace = (_WARP[0] + (_WARP[1] - _WARP[0]) * draws[:, 0]) * takes.fps[take] / fps
+        begin = torch.rand(count, generator=generator)
+        mirrored = (torch.rand(count, generator=generator) < 0.5)[:, None, None]
+        pace = torch.zeros(count)
+        if frames > 1:
+            warp = torch.rand(count, generator=generator)
+            pace = (_WARP[0] + (_WARP[1] - _WARP[0]) * warp) * takes.fps[take] / fps
         last = (takes.lengths[take] - 1).to(pace)  # (N,)
         room = last - pace * (frames - 1)
-        begin = draws[:, 1] * torch.where(room > 0, room, last)
+        begin = begin * torch.where(room > 0, room, last)
         time = begin[:, None] + pace[:, None] * torch.arange(frames)  # (N, T)
         time = time % (2 * last[:, None])  # back and forth
         time = torch.minimum(time, 2 * last[:, None] - time)
-        frame = (takes.starts[take, None] + time).flatten()  # (N T,)
-        quaternions = interpolate(takes.rotations, frame).unflatten(0, (count, frames))
-        low = frame.long()
-        high = (low + 1).clamp_max(len(takes.root) - 1)
-        path = takes.root[low].lerp(takes.root[high], (frame - low)[:, None])
-        path = path.unflatten(0, (count, frames))  # (N, T, 3)
-        mirrored = (draws[:, 2] < 0.5)[:, None, None]
-        path = torch.where(mirrored, path * path.new_tensor([1.0, 1.0, -1.0]), path)
+        frame = takes.starts[take, None] + time
+        quaternions = interpolate(takes.rotations, frame)  # (N, T, 17, 4)
         quaternions = torch.where(mirrored[..., None], mirror(quaternions), quaternions)
+        path = between_frames(takes.root, frame)  # (N, T, 3)
+        path = torch.where(mirrored, mirror_path(path), path)
         return quaternions, path, tuple(takes.labels[i] for i in take.tolist())
 
     def _take_weights(self, lengths: Tensor, labels: tuple[str, ...]) -> Tensor:
@@ -319,12 +343,18 @@ class Domain:
         chosen = pool[torch.randint(len(pool), (count,), generator=generator)]  # (N,)
         return offsets[chosen], tuple(f"{self.name}-{i:03d}" for i in chosen.tolist())
 
-    def _shoot(
-        self, rotations: Tensor, path: Tensor, offsets: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Camera]:
-        """Stand people in the room and cameras around it: joints (N, T, 17, 3), N cameras.
+    def _film(
+        self, rotations: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Stand people in the room and cameras around it.
 
-        Of rotations (N, T, 17, 4), the pelvis's path (N, T, 3) and offsets (N, 17, 3).
+        Args:
+            rotations: quaternions, (N, T, 17, 4).
+            generator: random numbers.
+
+        Returns:
+            Rotations (N, T, 17, 3, 3), turns to the headings (N, 3, 3), places on the floor
+            (N, 3), and the cameras' rotations (N, 3, 3) and translations (N, 3).
         """
         count = len(rotations)
         draws = torch.rand(count, 6, generator=generator)
@@ -339,22 +369,18 @@ class Domain:
         wanted = 2 * math.pi * draws[:, 1]
         if self.facing is not None:
             wanted = -azimuth + math.radians(self.facing) * normal[:, 0]
-        turn = _about_y(wanted - heading)
+        turn = about_y(wanted - heading)
         tilt_axis = 2 * math.pi * draws[:, 2]
         tilt = math.radians(self.lean) * normal[:, 1]
         lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
         lean_matrix = quaternion_to_matrix(vector_to_quaternion(lean))  # (N, 3, 3)
         matrices = matrices.clone()
         matrices[:, :, 0] = (lean_matrix @ turn)[:, None] @ matrices[:, :, 0]
-        joints = forward_kinematics(matrices, offsets[:, None], KINEMATIC_PARENTS)
-        legs = offsets[:, 2:4].norm(dim=-1).sum(-1) / REST_OFFSETS[2:4].norm(dim=-1).sum()
-        centred = legs[:, None, None] * (path - path[:, path.shape[1] // 2, None])
-        joints = joints + (centred @ turn.mT)[:, :, None]  # (N, T, 17, 3)
         radius = self.area * draws[:, 3].sqrt()
         angle = 2 * math.pi * draws[:, 4]
-        floor = -joints[..., 1].amin((1, 2))  # (N,)
-        place = torch.stack([radius * angle.cos(), floor, radius * angle.sin()])
-        joints = joints + (place.T + torch.tensor([0.0, _GROUND, 0.0]))[:, None, None]
+        place = torch.stack(
+            [radius * angle.cos(), torch.zeros(count), radius * angle.sin()], -1
+        )  # (N, 3)
         reach = torch.rand(count, 2, generator=generator)
         distance = self.distance[0] + (self.distance[1] - self.distance[0]) * reach[:, 0]
         elevation = torch.deg2rad(
@@ -366,11 +392,9 @@ class Domain:
         )
         roll = torch.deg2rad(self.roll[0] + self.roll[1] * normal[:, 2])
         rotation, translation = look_at(aim + distance[:, None] * outward, aim, roll=roll)
-        focal = torch.full((count, 2), self.focal)
-        center = torch.full((count, 2), IMAGE_WIDTH / 2)
-        return joints, Camera(rotation, translation, focal, center)
+        return matrices, turn, place, rotation, translation
 
-    def _annotate(self, joints: Tensor) -> Tensor:
+    def annotate(self, joints: Tensor) -> Tensor:
         """Joints as this data set's annotators place them, (..., 17, 3)."""
         moved = joints.clone()
         for joint, other, share in self.convention:
@@ -378,36 +402,56 @@ class Domain:
             moved[..., a, :] = joints[..., a, :] + share * (joints[..., b, :] - joints[..., a, :])
         return moved
 
-    def _crop(self, camera: Camera, joints: Tensor) -> tuple[Tensor, Tensor]:
-        """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image."""
+    def frame(
+        self, camera: Camera, joints: Tensor, smallest: float = _SMALLEST_BOX
+    ) -> tuple[Tensor, Tensor]:
+        """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image.
+
+        Args:
+            camera: N cameras, in pixels.
+            joints: metres, world, (N, 17, 3).
+            smallest: metres; nobody is zoomed in upon beyond a box of this size.
+        """
         pixels = camera.project(joints)  # (N, 17, 2)
         metre = self.focal / camera.to_camera(joints)[:, 0, 2]  # (N,) pixels a metre at the pelvis
         if self.crop == "root":
             side = self.margin * metre
             return pixels[:, 0] - side[:, None] / 2, side
         low, high = pixels.amin(1), pixels.amax(1)  # (N, 2)
-        extent = torch.maximum((high - low).amax(-1), _SMALLEST_BOX * metre)
+        extent = torch.maximum((high - low).amax(-1), smallest * metre)
         side = self.margin * extent
         return (low + high) / 2 - side[:, None] / 2, side
+
+
+def takes(frames: int, split: Split) -> list[tuple[int, int]]:
+    """First frame, and the one after the last, of the takes of a recording of so many frames."""
+    low, high = (round(share * frames) for share in TEST_TAKE)
+    gap = max(1, round(TAKE_GAP * frames))
+    return [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
 
 
 def _generator(name: str, split: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(zlib.crc32(f"{name}/{split}/{seed}".encode()))
 
 
-def _about_y(angle: Tensor) -> Tensor:
-    """Rotations about the vertical, (N, 3, 3)."""
+def about_y(angle: Tensor) -> Tensor:
+    """Turns about the vertical, (..., 3, 3), by angles (...) in radians."""
     zero = torch.zeros_like(angle)
     return quaternion_to_matrix(
         torch.stack([(angle / 2).cos(), zero, (angle / 2).sin(), zero], dim=-1)
     )
 
 
-def _check(count: int, split: str) -> None:
-    if count < 1:
-        raise ValueError(f"count must be at least 1, found {count}")
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', found {split!r}")
+def _stand(scenes: Scenes, path: Tensor) -> Tensor:
+    """Joints (N, T, 17, 3) of people on the floor, of rotations (N, T, 17, 3, 3) and paths."""
+    offsets = scenes.offsets
+    joints = forward_kinematics(scenes.rotations, offsets[:, None], KINEMATIC_PARENTS)
+    legs = offsets[:, 2:4].norm(dim=-1).sum(-1) / REST_OFFSETS[2:4].norm(dim=-1).sum()
+    joints = joints + (legs[:, None, None] * path)[:, :, None]  # (N, T, 17, 3)
+    lift = torch.zeros_like(scenes.place)
+    lift[:, 1] = -joints[..., 1].amin((1, 2))
+    place = (scenes.place + lift) + torch.tensor([0.0, _GROUND, 0.0])
+    return joints + place[:, None, None]
 
 
 class _Takes(NamedTuple):
@@ -426,16 +470,12 @@ def _takes(split: Split) -> _Takes:
     clips = load_motion().clips
     starts, lengths, rates, labels, first = [], [], [], [], 0
     for clip in clips:
-        frames = len(clip)
-        low, high = (round(share * frames) for share in TEST_TAKE)
-        gap = max(1, round(TAKE_GAP * frames))
-        spans = [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
-        for start, stop in spans:
+        for start, stop in takes(len(clip), split):
             starts.append(first + start)
             lengths.append(stop - start)
             rates.append(clip.fps)
             labels.append(clip.action)
-        first += frames
+        first += len(clip)
     return _Takes(
         torch.cat([clip.rotations for clip in clips]),
         torch.cat([clip.root for clip in clips]),

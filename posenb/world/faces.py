@@ -17,13 +17,19 @@ import math
 import zlib
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from posenb.world.cameras import Camera, look_at
 from posenb.world.domains import Split
-from posenb.world.motion import quaternion_to_matrix, vector_to_quaternion
+from posenb.world.motion import (
+    between_keys,
+    quaternion_to_matrix,
+    smooth,
+    vector_to_quaternion,
+)
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import FACE68
 
@@ -48,6 +54,7 @@ _RIGHT_HALF = {
     60: (-2.25, -6.90, 0.70), 61: (-0.80, -6.80, 1.65), 62: (0.00, -6.85, 1.80),
     66: (0.00, -6.97, 1.75), 67: (-0.80, -6.93, 1.60),
 }  # fmt: skip
+_HOLD = 0.5  # seconds from one expression to the next
 _CENTER = (0.0, -2.5, -8.0)  # where the head turns, centimetres
 _JAW, _BROWS, _NOSE, _EYES, _LIPS = (
     slice(0, 17), slice(17, 27), slice(27, 36), slice(36, 48), slice(48, 68)
@@ -89,6 +96,24 @@ EXPRESSIONS: dict[str, dict[str, tuple[float, float]]] = {
         "smile": (-0.2, 0.4), "close": (-0.2, 0.6),
     },
 }  # fmt: skip
+
+
+class FaceScenes(NamedTuple):
+    """What N faces do at T times before cameras.
+
+    Attributes:
+        moves: amounts of MOVES, (N, T, moves).
+        angles: of the heads, yaw, pitch and roll in degrees, (N, T, 3); see `rotations`.
+        camera: N cameras, in pixels of an image 1000 pixels wide.
+        action: expression at time 0, N labels.
+        subject: N ids, the domain's name and a number.
+    """
+
+    moves: Tensor
+    angles: Tensor
+    camera: Camera
+    action: tuple[str, ...]
+    subject: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -192,28 +217,59 @@ class FaceDomain:
         Raises:
             ValueError: for a count below 1 or an unknown split.
         """
+        generator = self._generator(split, seed)
+        shape, scenes = self._scenes(count, split, generator)
+        points = face(shape, scenes.moves[:, 0])  # (N, 68, 3)
+        turn = rotations(*scenes.angles[:, 0].unbind(-1))  # (N, 3, 3)
+        if self.visible_contour:
+            points = _slide_contour(points, turn[:, :, 2])
+        joints = points @ turn.mT
+        camera = scenes.camera.crop(*self._crop(scenes.camera.project(joints), generator))
+        noise = torch.randn(count, len(FACE68), 2, generator=generator)
+        keypoints = camera.project(joints) + self.noise * noise
+        return PoseSet(keypoints, joints, camera, scenes.action, scenes.subject, FACE68, None)
+
+    def scenes(
+        self, count: int, seed: int, split: Split = "train", seconds: Tensor | None = None
+    ) -> FaceScenes:
+        """What faces do at times (T,) in seconds, from what `sample` shows at time 0.
+
+        Raises:
+            ValueError: as `sample`.
+        """
+        _, scenes = self._scenes(count, split, self._generator(split, seed))
+        if seconds is None or len(seconds) == 1:
+            return scenes
+        generator = torch.Generator().manual_seed(_hash(f"{self.name}/{split}/{seed}/time"))
+        later = int(float(seconds.max()) / _HOLD) + 2
+        moves, _ = self._moves(count * later, generator)
+        keys = torch.cat([scenes.moves, moves.view(count, later, len(MOVES))], 1)
+        moves = between_keys(keys, (seconds / _HOLD).expand(count, -1))  # (N, T, moves)
+        drift = smooth(count, 3, seconds, generator)
+        nod = torch.tensor([14.0, 7.0, 5.0]) * (drift - drift[:, :1])
+        return scenes._replace(moves=moves, angles=scenes.angles + nod)
+
+    def _generator(self, split: Split, seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(_hash(f"{self.name}/{split}/{seed}"))
+
+    def _scenes(
+        self, count: int, split: Split, generator: torch.Generator
+    ) -> tuple[Tensor, FaceScenes]:
+        """Shapes (N, shapes), and the rest at time 0."""
         if count < 1:
             raise ValueError(f"count must be at least 1, found {count}")
         if split not in ("train", "test"):
             raise ValueError(f"split must be 'train' or 'test', found {split!r}")
-        generator = torch.Generator().manual_seed(_hash(f"{self.name}/{split}/{seed}"))
         shape, subject = self._people(count, split, generator)
         moves, action = self._moves(count, generator)
-        points = face(shape, moves)  # (N, 68, 3)
-        turn, translation, rotation = self._film(count, generator)
-        if self.visible_contour:
-            points = _slide_contour(points, turn[:, :, 2])
-        joints = points @ turn.mT
+        angles, translation, rotation = self._film(count, generator)
         camera = Camera(
             rotation=rotation,
             translation=translation,
             focal=torch.full((count, 2), self.focal),
             center=torch.full((count, 2), 500.0),
         )
-        camera = camera.crop(*self._crop(camera.project(joints), generator))
-        noise = torch.randn(count, len(FACE68), 2, generator=generator)
-        keypoints = camera.project(joints) + self.noise * noise
-        return PoseSet(keypoints, joints, camera, action, subject, FACE68, None)
+        return shape, FaceScenes(moves[:, None], angles[:, None], camera, action, subject)
 
     def _people(
         self, count: int, split: Split, generator: torch.Generator
@@ -245,15 +301,15 @@ class FaceDomain:
         )
 
     def _film(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Turns of the heads (N, 3, 3), and the cameras' translations and rotations."""
+        """Angles of the heads (N, 3), and the cameras' translations and rotations."""
         draws = _bounded(generator, count, 3)
         spread = torch.tensor([self.yaw, self.pitch, self.roll])  # (3, 2)
-        turn = rotations(*(spread[:, 0] + spread[:, 1] * draws).unbind(-1))
+        angles = spread[:, 0] + spread[:, 1] * draws
         near, far = self.distance
         eye = torch.zeros(count, 3)
         eye[:, 2] = near + (far - near) * torch.rand(count, generator=generator)
         rotation, translation = look_at(eye, torch.zeros(3))
-        return turn, translation, rotation
+        return angles, translation, rotation
 
     def _crop(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image."""

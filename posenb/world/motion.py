@@ -209,16 +209,16 @@ def interpolate(rotations: Tensor, frame: Tensor) -> Tensor:
 
     Args:
         rotations: quaternions, (frames, J, 4).
-        frame: place in time, in frames, (N,), in [0, frames - 1].
+        frame: place in time, in frames, (...), in [0, frames - 1].
 
     Returns:
-        Unit quaternions, (N, J, 4).
+        Unit quaternions, (..., J, 4).
     """
     low = frame.floor().long().clamp(0, len(rotations) - 1)
     high = (low + 1).clamp_max(len(rotations) - 1)
-    before, after = rotations[low], rotations[high]  # (N, J, 4)
+    before, after = rotations[low], rotations[high]  # (..., J, 4)
     after = torch.where((before * after).sum(-1, keepdim=True) < 0, -after, after)
-    blend = before.lerp(after, (frame - low)[:, None, None].to(before))
+    blend = before.lerp(after, (frame - low)[..., None, None].to(before))
     return torch.nn.functional.normalize(blend, dim=-1)
 
 
@@ -226,6 +226,33 @@ def mirror(rotations: Tensor) -> Tensor:
     """The same pose seen in a mirror across the body's middle plane (z -> -z), (..., 17, 4)."""
     swapped = rotations[..., _MIRRORED, :]
     return swapped * swapped.new_tensor([1.0, -1.0, -1.0, 1.0])
+
+
+def mirror_path(path: Tensor) -> Tensor:
+    """The root's places (..., 3) in the mirror of `mirror`."""
+    return path * path.new_tensor([1.0, 1.0, -1.0])
+
+
+def between_frames(places: Tensor, frame: Tensor) -> Tensor:
+    """Places (F, C) at real-valued frames (...) from 0 to F - 1, on straight lines; (..., C)."""
+    low = frame.floor().long()
+    high = (low + 1).clamp_max(len(places) - 1)
+    return places[low].lerp(places[high], (frame - low)[..., None])
+
+
+def smooth(count: int, width: int, seconds: Tensor, generator: torch.Generator) -> Tensor:
+    """Unhurried random movement around 0, mostly within 1, (count, T, width), at times (T,)."""
+    draws = torch.rand(2, count, 3, 1, width, generator=generator)
+    pace = 2 * torch.pi * (0.2 + torch.tensor([0.1, 0.4, 0.9])[:, None, None] * draws[0])
+    wave = torch.sin(pace * seconds[:, None] + 2 * torch.pi * draws[1])  # (N, 3, T, width)
+    return (wave * torch.tensor([0.6, 0.3, 0.15])[:, None, None]).sum(1)
+
+
+def between_keys(keys: Tensor, at: Tensor) -> Tensor:
+    """What is at times (N, T), counted in keys, if each of keys (N, K, C) eases into the next."""
+    row, before = torch.arange(len(keys))[:, None], at.long()
+    share = (at - before)[..., None]
+    return keys[row, before].lerp(keys[row, before + 1], share * share * (3 - 2 * share))
 
 
 @cache

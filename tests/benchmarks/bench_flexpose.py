@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from posenb import flexpose, prior
-from posenb.flexpose.adapt import AdaptTask, Readers, Recipe
+from posenb.flexpose.adapt import USUAL, AdaptTask, Readers
 from posenb.flexpose.networks import AdaptedGenerator
 from posenb.flexpose.tables import alike, shots
 from posenb.prior.losses import perceptual_loss
@@ -56,7 +57,7 @@ def main() -> None:
     random = runtime.generator(0)
     target = flexpose.pose_mixup(guides.keypoints, PAIRS, random)
     images = draw_skeletons(target, BODY17, 64)
-    recipe = Recipe(steps=STEPS, batch=64)
+    recipe = replace(USUAL["paper"], steps=STEPS)
     best: dict[str, float] = {}
     before: dict[str, float] = {}
     losses: dict[str, float] = {}
@@ -79,7 +80,7 @@ def main() -> None:
             best[name] = min(best.get(name, seconds), seconds)
     print(f"torch threads: {torch.get_num_threads()}; seconds a step of {recipe.batch} images")
     before["obvious"] = 0.0  # it prepares nothing
-    total = {name: before[name] + 200 * seconds for name, seconds in best.items()}
+    total = {name: before[name] + USUAL["paper"].steps * seconds for name, seconds in best.items()}
     for name, seconds in best.items():
         ratio = total["obvious"] / total[name]
         print(

@@ -61,7 +61,7 @@ def main() -> None:
     for model in (MixSTE(), VideoPose()):
         model.eval()
         for count in (1, 8):
-            some = windows.film(windows.domain("stage"), count, 0)
+            some = windows.sample(windows.domain("stage"), count, 0)
             best: dict[str, float] = {}
             for _ in range(3):
                 for name in ("obvious", "loop", "ours"):

@@ -85,7 +85,8 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_command_goes_on(
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        (["--source", "faces_video"], "no generator 'faces_video'"),
+        (["--source", "faces_wild"], "no generator 'faces_wild'"),
+        (["--source", "faces_video"], "the poses are BODY17, but beta reads FACE68"),
         (["--source", "nobody"], "there are: wild"),
         (["--count", "0"], "--count"),
         (["--steps", "0"], "--steps"),

@@ -322,7 +322,9 @@ def rows_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
     return rows
 
 
-@pytest.mark.parametrize("table", ["tuning", "table1", "pairs", "ablation", "settings"])
+@pytest.mark.parametrize(
+    "table", ["tuning", "table1", "pairs", "ablation", "ablation_paper", "settings"]
+)
 def test_no_row_is_run_twice_and_each_option_is_one_that_its_method_takes(
     table: str, rows_of: Callable[[str], list[Any]]
 ) -> None:
@@ -362,6 +364,6 @@ def test_tuning_trains_as_its_rows_say_and_what_is_usual_is_among_them(
 
 def test_only_the_tuning_looks_at_its_target(rows_of: Callable[[str], list[Any]]) -> None:
     looked_at = tables.alike("stage")
-    for table in ("table1", "pairs", "ablation", "settings"):
+    for table in ("table1", "pairs", "ablation", "ablation_paper", "settings"):
         for row, _, options in rows_of(table):
             assert options["domain"] != looked_at, (table, row)

@@ -36,12 +36,12 @@ QUIET = {"diffusion": DIFFUSION, "progress": False}
 
 @pytest.fixture(scope="module")
 def source():
-    return windows.film(windows.domain("lab"), 40, 0, T)
+    return windows.sample(windows.domain("lab"), 40, 0, T)
 
 
 @pytest.fixture(scope="module")
 def target():
-    return windows.film(windows.domain("stage_far"), 30, 0, T)
+    return windows.sample(windows.domain("stage_far"), 30, 0, T)
 
 
 def small(kind=MixSTE, seed=1):

@@ -15,12 +15,12 @@ N, T = 6, 5
 
 @pytest.fixture(scope="module")
 def source():
-    return windows.film(windows.domain("lab"), N, 0, T)
+    return windows.sample(windows.domain("lab"), N, 0, T)
 
 
 @pytest.fixture(scope="module")
 def target():
-    return windows.film(windows.domain("stage_far"), N, 1, T)
+    return windows.sample(windows.domain("stage_far"), N, 1, T)
 
 
 def slow_f(pose, known, focal, center):
@@ -39,7 +39,7 @@ def slow_f(pose, known, focal, center):
 
 @pytest.mark.parametrize("units", ["pixels", "screen", "plane"])
 def test_f_against_a_slow_reference(source, units):
-    target = windows.film(windows.domain("stage_far"), N, 1, T, units=units)
+    target = windows.sample(windows.domain("stage_far"), N, 1, T, units=units)
     placed = align(source.joints3d, target.keypoints, target.camera)
     for n in range(N):
         camera = target.camera[n]

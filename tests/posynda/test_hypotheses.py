@@ -16,15 +16,15 @@ N, H, T, J = 3, 4, 5, 17
 
 
 @pytest.fixture(scope="module")
-def filmed():
-    return windows.film(windows.domain("stage"), N, 0, T)
+def moving():
+    return windows.sample(windows.domain("stage"), N, 0, T)
 
 
 @pytest.fixture(scope="module")
-def guesses(filmed):
+def guesses(moving):
     noise = torch.randn(N, H, T, J, 3, generator=torch.Generator().manual_seed(0))
     noise[..., 0, :] = 0
-    return filmed.joints3d[:, None] + 0.05 * noise
+    return moving.joints3d[:, None] + 0.05 * noise
 
 
 def residuals(place, pose, known, focal, center):
@@ -33,33 +33,33 @@ def residuals(place, pose, known, focal, center):
     return moved[:, :2] / moved[:, 2:] * focal + center - known
 
 
-def each(filmed, guesses):
+def each(moving, guesses):
     """Pose, keypoints, focal length and centre of every frame of every hypothesis, in NumPy."""
     for n, h, f in itertools.product(range(N), range(H), range(T)):
-        camera = filmed.camera[n]
-        values = guesses[n, h, f], filmed.keypoints[n, f], camera.focal, camera.center
+        camera = moving.camera[n]
+        values = guesses[n, h, f], moving.keypoints[n, f], camera.focal, camera.center
         yield (n, h, f), [value.double().numpy() for value in values]
 
 
-def test_projection_is_the_cameras(filmed):
-    still = Camera(torch.eye(3), torch.zeros(3), filmed.camera.focal, filmed.camera.center)
-    placed = filmed.joints3d + filmed.root[:, :, None]
+def test_projection_is_the_cameras(moving):
+    still = Camera(torch.eye(3), torch.zeros(3), moving.camera.focal, moving.camera.center)
+    placed = moving.joints3d + moving.root[:, :, None]
     expected = still.project(placed.flatten(1, 2)).unflatten(1, (T, J))
-    torch.testing.assert_close(many.project(placed, filmed.camera), expected)
-    one = many.project(placed, filmed.camera[0])
+    torch.testing.assert_close(many.project(placed, moving.camera), expected)
+    one = many.project(placed, moving.camera[0])
     torch.testing.assert_close(one[0], expected[0])
 
 
-def test_a_true_pose_is_put_where_it_was(filmed):
-    exact = many.project(filmed.joints3d + filmed.root[:, :, None], filmed.camera)
+def test_a_true_pose_is_put_where_it_was(moving):
+    exact = many.project(moving.joints3d + moving.root[:, :, None], moving.camera)
     for steps in (0, 3):
-        found = many.estimate_root(filmed.joints3d[:, None], exact, filmed.camera, steps)
-        torch.testing.assert_close(found[:, 0], filmed.root, rtol=1e-3, atol=1e-3)
+        found = many.estimate_root(moving.joints3d[:, None], exact, moving.camera, steps)
+        torch.testing.assert_close(found[:, 0], moving.root, rtol=1e-3, atol=1e-3)
 
 
-def test_the_closed_place_is_the_linear_least_squares_of_numpy(filmed, guesses):
-    found = many.estimate_root(guesses.double(), filmed.keypoints.double(), filmed.camera, 0)
-    for place, (pose, known, focal, center) in each(filmed, guesses):
+def test_the_closed_place_is_the_linear_least_squares_of_numpy(moving, guesses):
+    found = many.estimate_root(guesses.double(), moving.keypoints.double(), moving.camera, 0)
+    for place, (pose, known, focal, center) in each(moving, guesses):
         u = (known - center) / focal
         rows = np.concatenate(
             [
@@ -73,11 +73,11 @@ def test_the_closed_place_is_the_linear_least_squares_of_numpy(filmed, guesses):
 
 
 @pytest.mark.parametrize("huber", [None, 0.01])
-def test_the_refined_place_is_the_least_squares_of_scipy(filmed, guesses, huber):
-    keypoints = filmed.keypoints.double().clone()
+def test_the_refined_place_is_the_least_squares_of_scipy(moving, guesses, huber):
+    keypoints = moving.keypoints.double().clone()
     keypoints[:, :, 3] += 0.2  # one joint was found elsewhere
-    found = many.estimate_root(guesses.double(), keypoints, filmed.camera, 30, huber)
-    for place, (pose, _, focal, center) in each(filmed, guesses):
+    found = many.estimate_root(guesses.double(), keypoints, moving.camera, 30, huber)
+    for place, (pose, _, focal, center) in each(moving, guesses):
         known = keypoints[place[0], place[2]].numpy()
 
         def whole(t, pose=pose, known=known, focal=focal, center=center):
@@ -93,13 +93,13 @@ def test_the_refined_place_is_the_least_squares_of_scipy(filmed, guesses, huber)
         np.testing.assert_allclose(found[place].numpy(), expected.x, rtol=2e-2, atol=2e-3)
 
 
-def test_a_robust_place_bears_a_wrong_joint(filmed):
-    exact = many.project(filmed.joints3d + filmed.root[:, :, None], filmed.camera)
+def test_a_robust_place_bears_a_wrong_joint(moving):
+    exact = many.project(moving.joints3d + moving.root[:, :, None], moving.camera)
     exact[:, :, 3] += 0.2
     errors = [
         (
-            many.estimate_root(filmed.joints3d[:, None], exact, filmed.camera, 20, huber)[:, 0]
-            - filmed.root
+            many.estimate_root(moving.joints3d[:, None], exact, moving.camera, 20, huber)[:, 0]
+            - moving.root
         )
         .norm(dim=-1)
         .mean()
@@ -108,27 +108,27 @@ def test_a_robust_place_bears_a_wrong_joint(filmed):
     assert errors[1] < 0.1 * errors[0]
 
 
-def test_missing_joints_count_nowhere(filmed, guesses):
-    holes = filmed.keypoints.clone()
+def test_missing_joints_count_nowhere(moving, guesses):
+    holes = moving.keypoints.clone()
     holes[0, 1, [2, 7]] = torch.nan
     kept = [j for j in range(J) if j not in (2, 7)]
-    found = many.estimate_root(guesses, holes, filmed.camera)
-    fewer = many.estimate_root(guesses[..., kept, :], holes[..., kept, :], filmed.camera)
+    found = many.estimate_root(guesses, holes, moving.camera)
+    fewer = many.estimate_root(guesses[..., kept, :], holes[..., kept, :], moving.camera)
     torch.testing.assert_close(found[0, :, 1], fewer[0, :, 1])
-    error = many.reprojection_error(guesses, holes, filmed.camera)
+    error = many.reprojection_error(guesses, holes, moving.camera)
     assert error.isfinite().all() and not error[0, :, 1, [2, 7]].any()
     holes[0, 0, 1:] = torch.nan
     with pytest.raises(ValueError, match="fewer than 2 joints"):
-        many.estimate_root(guesses, holes, filmed.camera)
+        many.estimate_root(guesses, holes, moving.camera)
 
 
 @pytest.mark.parametrize("by", ["pose", "joint"])
-def test_best_by_reprojection_against_a_slow_loop(filmed, guesses, by):
+def test_best_by_reprojection_against_a_slow_loop(moving, guesses, by):
     """Eq. 4 and 5, and D3DP's joint by joint."""
-    found = many.combine(guesses, filmed.keypoints, filmed.camera, by)
-    roots = many.estimate_root(guesses, filmed.keypoints, filmed.camera)
+    found = many.combine(guesses, moving.keypoints, moving.camera, by)
+    roots = many.estimate_root(guesses, moving.keypoints, moving.camera)
     errors = np.zeros((N, H, T, J))
-    for place, (pose, known, focal, center) in each(filmed, guesses):
+    for place, (pose, known, focal, center) in each(moving, guesses):
         error = residuals(roots[place].double().numpy(), pose, known, focal, center)
         errors[place] = np.linalg.norm(error, axis=1)
     for n, f in itertools.product(range(N), range(T)):
@@ -141,55 +141,55 @@ def test_best_by_reprojection_against_a_slow_loop(filmed, guesses, by):
         torch.testing.assert_close(found[n, f], expected)
 
 
-def test_poses_on_the_rays_keep_their_depth_and_project_to_the_keypoints(filmed, guesses):
-    poses, keypoints = guesses[:, 0], filmed.keypoints.clone()
+def test_poses_on_the_rays_keep_their_depth_and_project_to_the_keypoints(moving, guesses):
+    poses, keypoints = guesses[:, 0], moving.keypoints.clone()
     keypoints[0, 1, 4] = torch.nan
-    found = many.onto_rays(poses, keypoints, filmed.camera)
+    found = many.onto_rays(poses, keypoints, moving.camera)
     torch.testing.assert_close(found[..., 2], poses[..., 2], rtol=1e-4, atol=1e-5)
-    place = many.estimate_root(poses[:, None], keypoints, filmed.camera)[:, 0]
-    plane = (keypoints - filmed.camera.center[:, None, None]) / filmed.camera.focal[:, None, None]
+    place = many.estimate_root(poses[:, None], keypoints, moving.camera)[:, 0]
+    plane = (keypoints - moving.camera.center[:, None, None]) / moving.camera.focal[:, None, None]
     moved = torch.cat([plane[:, :, 0] * place[..., 2:], place[..., 2:]], -1)  # the root, on its ray
-    again = many.project(found + moved[:, :, None], filmed.camera)
+    again = many.project(found + moved[:, :, None], moving.camera)
     seen = ~keypoints.isnan()
     torch.testing.assert_close(again[seen], keypoints[seen], rtol=1e-4, atol=1e-5)
     expected = poses[0, 1, 4] + place[0, 1] - moved[0, 1]  # a missing joint stays where it was
     torch.testing.assert_close(found[0, 1, 4], expected, rtol=1e-4, atol=1e-5)
-    exact = many.project(filmed.joints3d + filmed.root[:, :, None], filmed.camera)
-    same = many.onto_rays(filmed.joints3d, exact, filmed.camera)
-    torch.testing.assert_close(same, filmed.joints3d, rtol=1e-3, atol=1e-3)
+    exact = many.project(moving.joints3d + moving.root[:, :, None], moving.camera)
+    same = many.onto_rays(moving.joints3d, exact, moving.camera)
+    torch.testing.assert_close(same, moving.joints3d, rtol=1e-3, atol=1e-3)
 
 
-def test_oracles_are_bounds(filmed, guesses):
+def test_oracles_are_bounds(moving, guesses):
     def error(poses):
-        return (poses - filmed.joints3d).norm(dim=-1).mean()
+        return (poses - moving.joints3d).norm(dim=-1).mean()
 
-    whole, joints = (many.oracle(guesses, filmed.joints3d, by) for by in ("pose", "joint"))
+    whole, joints = (many.oracle(guesses, moving.joints3d, by) for by in ("pose", "joint"))
     assert error(joints) < error(whole)
     for how in ("pose", "plausible"):
-        assert error(whole) <= error(many.combine(guesses, filmed.keypoints, filmed.camera, how))
-    best = [(guesses[0, h, 0] - filmed.joints3d[0, 0]).norm(dim=-1).mean() for h in range(H)]
+        assert error(whole) <= error(many.combine(guesses, moving.keypoints, moving.camera, how))
+    best = [(guesses[0, h, 0] - moving.joints3d[0, 0]).norm(dim=-1).mean() for h in range(H)]
     assert torch.equal(whole[0, 0], guesses[0, int(np.argmin(best)), 0])
 
 
-def test_a_body_that_stretches_or_trembles_is_implausible(filmed):
-    good = filmed.joints3d[:, None].repeat(1, 3, 1, 1, 1)
+def test_a_body_that_stretches_or_trembles_is_implausible(moving):
+    good = moving.joints3d[:, None].repeat(1, 3, 1, 1, 1)
     stretched, trembling = good[:, 1:2].clone(), good[:, 2:].clone()
     stretched[..., 13, :] *= 1.2  # one arm
     trembling[:, :, ::2] += 0.02
     trembling[..., 0, :] = 0
     odd = torch.cat([good[:, :1], stretched, trembling], 1)
-    score = many.implausibility(odd, filmed.keypoints, filmed.camera, BODY17)
+    score = many.implausibility(odd, moving.keypoints, moving.camera, BODY17)
     assert score.shape == (N, 3)
     assert (score[:, 1:] > score[:, :1] + 0.001).all()
-    chosen = many.combine(odd, filmed.keypoints, filmed.camera, "plausible")
+    chosen = many.combine(odd, moving.keypoints, moving.camera, "plausible")
     assert torch.equal(chosen, odd[:, 0])
-    half = many.combine(odd, filmed.keypoints, filmed.camera, "mean_of_best")
+    half = many.combine(odd, moving.keypoints, moving.camera, "mean_of_best")
     assert (half - odd[:, 0]).norm(dim=-1).mean() < (odd.mean(1) - odd[:, 0]).norm(dim=-1).mean()
 
 
-def test_implausibility_against_a_slow_loop(filmed, guesses):
-    found = many.implausibility(guesses, filmed.keypoints, filmed.camera)
-    roots = many.estimate_root(guesses, filmed.keypoints, filmed.camera)
+def test_implausibility_against_a_slow_loop(moving, guesses):
+    found = many.implausibility(guesses, moving.keypoints, moving.camera)
+    roots = many.estimate_root(guesses, moving.keypoints, moving.camera)
     pose = guesses.double().numpy()
     for n in range(N):
         length = {
@@ -211,25 +211,25 @@ def test_implausibility_against_a_slow_loop(filmed, guesses):
             )
             image = []
             for f in range(T):
-                focal, center = filmed.camera[n].focal.numpy(), filmed.camera[n].center.numpy()
-                place, known = roots[n, h, f].numpy(), filmed.keypoints[n, f].numpy()
+                focal, center = moving.camera[n].focal.numpy(), moving.camera[n].center.numpy()
+                place, known = roots[n, h, f].numpy(), moving.keypoints[n, f].numpy()
                 error = residuals(place, pose[n, h, f], known, focal, center)
                 image.append(np.linalg.norm(error, axis=1).mean() * place[2] / focal.mean())
             expected = bones + sides + jumps + np.mean(image)
             assert float(found[n, h]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_camera_must_say_what_is_needed(filmed, guesses):
+def test_a_camera_must_say_what_is_needed(moving, guesses):
     with pytest.raises(ValueError, match="needs the camera's focal length"):
-        many.combine(guesses, filmed.keypoints, None, "pose")
+        many.combine(guesses, moving.keypoints, None, "pose")
     with pytest.raises(ValueError, match="3 windows"):
-        many.combine(guesses, filmed.keypoints, filmed.camera[:2], "pose")
+        many.combine(guesses, moving.keypoints, moving.camera[:2], "pose")
     bent = Camera(
         torch.eye(3), torch.zeros(3), torch.ones(2), torch.zeros(2), torch.full((5,), 0.1)
     )
     with pytest.raises(ValueError, match="lens distorts"):
-        many.combine(guesses, filmed.keypoints, bent, "pose")
+        many.combine(guesses, moving.keypoints, bent, "pose")
     with pytest.raises(ValueError, match="aggregate must be one of"):
-        many.combine(guesses, filmed.keypoints, filmed.camera, "median")
+        many.combine(guesses, moving.keypoints, moving.camera, "median")
     with pytest.raises(ValueError, match=r"expected \(3, 5, 17, 2\)"):
-        many.combine(guesses, filmed.keypoints[:, :4], filmed.camera, "pose")
+        many.combine(guesses, moving.keypoints[:, :4], moving.camera, "pose")

@@ -16,34 +16,34 @@ NAMES = ["lab", "stage", "stage_far", "outdoor"]
 @pytest.mark.parametrize("units", windows.UNITS)
 def test_keypoints_are_projections_of_the_joints(name, units):
     recipe = replace(windows.domain(name), noise=0.0)
-    filmed = windows.film(recipe, 20, 0, 9, units=units)
-    assert filmed.keypoints.shape == (20, 9, 17, 2)
-    assert filmed.joints3d.shape == (20, 9, 17, 3) and not filmed.joints3d[:, :, 0].any()
-    placed = filmed.joints3d + filmed.root[:, :, None]  # camera frame
+    moving = windows.sample(recipe, 20, 0, 9, units=units)
+    assert moving.keypoints.shape == (20, 9, 17, 2)
+    assert moving.joints3d.shape == (20, 9, 17, 3) and not moving.joints3d[:, :, 0].any()
+    placed = moving.joints3d + moving.root[:, :, None]  # camera frame
     plane = placed[..., :2] / placed[..., 2:]
-    focal, center = filmed.camera.focal[:, None, None], filmed.camera.center[:, None, None]
-    torch.testing.assert_close(filmed.keypoints, plane * focal + center, rtol=1e-4, atol=1e-4)
+    focal, center = moving.camera.focal[:, None, None], moving.camera.center[:, None, None]
+    torch.testing.assert_close(moving.keypoints, plane * focal + center, rtol=1e-4, atol=1e-4)
     if units == "plane":
-        assert (filmed.camera.focal == 1).all()
+        assert (moving.camera.focal == 1).all()
     if units == "screen":
-        assert filmed.camera.focal[0, 0] == pytest.approx(recipe.focal / 500)
+        assert moving.camera.focal[0, 0] == pytest.approx(recipe.focal / 500)
     assert (placed[..., 2] > 0.5).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_windows_are_of_one_body_that_moves(name):
-    filmed = windows.film(windows.domain(name), 100, 0, 27)
-    knee = (filmed.joints3d[:, :, 2] - filmed.joints3d[:, :, 3]).norm(dim=-1)  # a shank
+    moving = windows.sample(windows.domain(name), 100, 0, 27)
+    knee = (moving.joints3d[:, :, 2] - moving.joints3d[:, :, 3]).norm(dim=-1)  # a shank
     torch.testing.assert_close(knee, knee[:, :1].expand_as(knee), rtol=1e-4, atol=1e-4)
-    step = (filmed.joints3d[:, 1:] - filmed.joints3d[:, :-1]).norm(dim=-1)
+    step = (moving.joints3d[:, 1:] - moving.joints3d[:, :-1]).norm(dim=-1)
     assert 0.005 < step.mean() < 0.05 and step.max() < 0.5
-    assert (filmed.root[:, 1:] - filmed.root[:, :-1]).norm(dim=-1).max() < 0.2
+    assert (moving.root[:, 1:] - moving.root[:, :-1]).norm(dim=-1).max() < 0.2
 
 
 def test_noise_is_as_large_as_the_domain_says():
     recipe = windows.domain("outdoor")
-    noisy = windows.film(recipe, 300, 0, 9)
-    clean = windows.film(replace(recipe, noise=0.0), 300, 0, 9)
+    noisy = windows.sample(recipe, 300, 0, 9)
+    clean = windows.sample(replace(recipe, noise=0.0), 300, 0, 9)
     assert torch.equal(noisy.joints3d, clean.joints3d)
     box = (clean.keypoints.amax((1, 2)) - clean.keypoints.amin((1, 2))).amax(-1)
     ratio = (noisy.keypoints - clean.keypoints) / box[:, None, None, None]
@@ -52,10 +52,10 @@ def test_noise_is_as_large_as_the_domain_says():
 
 def test_a_seed_gives_the_same_windows_and_splits_share_no_subject():
     lab = windows.domain("lab")
-    one, same, other = (windows.film(lab, 200, seed, 9) for seed in (0, 0, 1))
+    one, same, other = (windows.sample(lab, 200, seed, 9) for seed in (0, 0, 1))
     assert torch.equal(one.keypoints, same.keypoints)
     assert not torch.equal(one.keypoints, other.keypoints)
-    test = windows.film(lab, 200, 0, 9, "test")
+    test = windows.sample(lab, 200, 0, 9, "test")
     assert not set(one.subject) & set(test.subject)
 
 
@@ -65,7 +65,7 @@ def test_no_window_leaves_its_take(monkeypatch, split):
     asked = []
     real = domains.interpolate
     monkeypatch.setattr(domains, "interpolate", lambda r, f: asked.append(f) or real(r, f))
-    windows.film(windows.domain("stage"), 300, 0, 27, split)
+    windows.sample(windows.domain("stage"), 300, 0, 27, split)
     takes = domains._takes(split)
     for frames in asked:
         frames = frames.reshape(300, 27)
@@ -79,10 +79,10 @@ def test_no_window_leaves_its_take(monkeypatch, split):
 def test_targets_differ_from_the_source_as_their_names_say():
     size, high = {}, {}
     for name in NAMES:
-        filmed = windows.film(windows.domain(name), 500, 0, 3)
-        box = filmed.keypoints.amax(2) - filmed.keypoints.amin(2)
+        moving = windows.sample(windows.domain(name), 500, 0, 3)
+        box = moving.keypoints.amax(2) - moving.keypoints.amin(2)
         size[name] = float(box.mean())
-        high[name] = float(filmed.camera.position[:, 1].std())
+        high[name] = float(moving.camera.position[:, 1].std())
     assert 0.7 < size["stage"] / size["lab"] < 1
     assert size["stage_far"] < 0.55 * size["lab"]
     assert high["stage"] > 3 * high["lab"]
@@ -130,16 +130,16 @@ def test_cut_with_overlap():
 
 
 def test_windows_check_their_parts():
-    filmed = windows.film(windows.domain("lab"), 4, 0, 3)
-    part = filmed[torch.tensor([2, 0])]
-    assert len(part) == 2 and torch.equal(part.root[1], filmed.root[0])
-    assert part.subject == (filmed.subject[2], filmed.subject[0])
+    moving = windows.sample(windows.domain("lab"), 4, 0, 3)
+    part = moving[torch.tensor([2, 0])]
+    assert len(part) == 2 and torch.equal(part.root[1], moving.root[0])
+    assert part.subject == (moving.subject[2], moving.subject[0])
     with pytest.raises(ValueError, match="convert other skeletons"):
-        replace(filmed, keypoints=filmed.keypoints[..., :16, :])
+        replace(moving, keypoints=moving.keypoints[..., :16, :])
     with pytest.raises(ValueError, match="joints3d"):
-        replace(filmed, joints3d=filmed.joints3d / 0)
+        replace(moving, joints3d=moving.joints3d / 0)
     with pytest.raises(ValueError, match="as many cameras"):
-        replace(filmed, camera=filmed.camera[:2])
+        replace(moving, camera=moving.camera[:2])
     for options in ({"units": "feet"}, {"split": "dev"}, {"fps": 0.0}, {"frames": 0}):
         with pytest.raises(ValueError, match="must be"):
-            windows.film(windows.domain("lab"), 2, 0, **options)
+            windows.sample(windows.domain("lab"), 2, 0, **options)

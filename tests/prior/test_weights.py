@@ -16,9 +16,9 @@ from posenb.prior import training
 from posenb.prior.losses import perceptual_loss
 from posenb.prior.training import corrupt
 from posenb.train import checkpoints
-from posenb.world import domains
+from posenb.world import domains, faces
 from posenb.world.drawing import draw_skeletons
-from posenb.world.skeletons import BODY17, HAND21
+from posenb.world.skeletons import BODY17, FACE68, HAND21
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,16 @@ def test_generated_poses_are_those_of_the_domain(
     assert spread_ratio(drawn[name], real) > 0.6
 
 
+@pytest.mark.parametrize("name", prior.generators(FACE68))
+def test_generated_faces_are_those_of_the_domain(name: str) -> None:
+    other = "faces_wild" if name == "faces_video" else "faces_video"
+    real, far = (faces.get(n).sample(1200, 0, "test").keypoints for n in (name, other))
+    regressor = prior.load_regressor(skeleton=FACE68)
+    drawn = prior.sample(prior.load_generator(name), regressor, 1200, seed=0)
+    assert frechet_distance(drawn, real) < frechet_distance(far, real) / 5
+    assert spread_ratio(drawn, real) > 0.6
+
+
 def test_sampling_is_seeded_and_batched(regressor: prior.KeypointRegressor) -> None:
     generator = prior.load_generator("wild")
     first = prior.sample(generator, regressor, 20, seed=1, batch=20)
@@ -78,6 +88,18 @@ def test_beta_reads_every_domain(name: str, regressor: prior.KeypointRegressor) 
         damaged = corrupt(images, torch.Generator().manual_seed(0))
         rough = (regressor(damaged) - keypoints).norm(dim=-1).mean()
     assert clean < 1 / 64 and rough < 1.5 / 64
+
+
+@pytest.mark.parametrize("name", faces.names())
+def test_beta_reads_every_face_domain(name: str) -> None:
+    """A landmark to half a pixel of 64, sharp or damaged: brows and lips are pixels apart."""
+    keypoints = faces.get(name).sample(300, 0, "test").keypoints
+    images, regressor = draw_skeletons(keypoints, FACE68, 64), prior.load_regressor(skeleton=FACE68)
+    with torch.no_grad():
+        clean = (regressor(images) - keypoints).norm(dim=-1).mean()
+        damaged = corrupt(images, torch.Generator().manual_seed(0))
+        rough = (regressor(damaged) - keypoints).norm(dim=-1).mean()
+    assert clean < 0.5 / 64 and rough < 0.8 / 64
 
 
 def test_gamma_orders_images_by_pose() -> None:

@@ -78,6 +78,25 @@ def test_png_keeps_all_colors_where_256_are_too_few() -> None:
     assert Image.open(io.BytesIO(figures.png(figures.image_grid(noise)))).mode == "RGB"
 
 
+def test_png_keeps_all_colors_of_small_things_that_256_would_change() -> None:
+    """A photograph fills the palette with its browns; a colour scale beside it must not fade."""
+    random = torch.Generator().manual_seed(0)
+    browns = (
+        torch.rand(1, 1, 64, 64, generator=random) * torch.tensor([0.9, 0.6, 0.4])[:, None, None]
+    )
+    browns = browns + 0.02 * torch.rand(1, 3, 64, 64, generator=random)
+    hues = torch.rand(3, 40, generator=random)
+    browns[0, :, 5, 5:45] = hues
+    image = Image.open(io.BytesIO(figures.png(figures.image_grid(browns))))
+    assert image.mode == "RGB"
+
+
+def test_png_of_a_photo_keeps_all_colors() -> None:
+    wall = torch.linspace(0.4, 0.8, 64).expand(1, 3, 64, 64)
+    assert Image.open(io.BytesIO(figures.png(figures.image_grid(wall)))).mode == "P"
+    assert Image.open(io.BytesIO(figures.png(figures.image_grid(wall), photo=True))).mode != "P"
+
+
 def test_png_for_a_slider_is_as_large() -> None:
     image = Image.open(io.BytesIO(figures.png(line(), stored=False)))
     assert image.format == "PNG" and image.size == (432, 288)

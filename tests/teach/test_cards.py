@@ -114,3 +114,24 @@ def test_intervals_want_rows_that_have_the_metric(
 ) -> None:
     with pytest.raises(ValueError, match=r"flexpose\.table1 has no rows of"):
         cards.intervals(card, metric, **labels)
+
+
+def test_differences_are_taken_seed_by_seed(tmp_path: Path) -> None:
+    def noisy(row: dict[str, Any], seed: int) -> dict[str, float]:
+        return {"FD": (0, 3, 1)[seed] + row["layer"] / 10 + 0.01 * seed * row["layer"]}
+
+    card = sweep.run_table("flexpose.x", ROWS, [0, 1, 2], noisy, folder=tmp_path, progress=False)
+    base, other = cards.differences(card, "FD", layer=3)
+    assert base == (0, 0, 0)
+    mean, low, high = other
+    changes = [-0.2, -0.22, -0.24]  # whatever the seeds have in common is gone
+    assert mean == pytest.approx(-0.22)
+    assert (low, high) == pytest.approx(sweep.t_interval(changes))
+    assert cards.differences(card, "FD", scale=10, layer=3)[1][0] == pytest.approx(-2.2)
+    with pytest.raises(ValueError, match="0 rows of flexpose"):
+        cards.differences(card, "FD", layer=7)
+    with pytest.raises(ValueError, match="has no 'recall'"):
+        cards.differences(card, "recall", layer=3)
+    card = sweep.run_table("flexpose.y", ROWS, [1], noisy, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="one seed"):
+        cards.differences(card, "FD", layer=3)

@@ -147,6 +147,19 @@ def test_interpolation_passes_through_the_frames() -> None:
     torch.testing.assert_close(matrices(half)[0], middle, atol=0.02, rtol=0)
 
 
+def test_places_between_frames_lie_on_straight_lines() -> None:
+    path = motion.load_motion().clip("humanoid3d_walk").root
+    at = torch.tensor([[0.0, 3.25], [7.5, len(path) - 1.0]])
+    expected = [
+        [np.interp(t, np.arange(len(path)), path[:, c].numpy()) for c in range(3)]
+        for t in at.flatten().tolist()
+    ]
+    found = motion.between_frames(path, at).flatten(0, 1)
+    torch.testing.assert_close(found, torch.tensor(np.array(expected), dtype=path.dtype))
+    mirrored = motion.between_frames(motion.mirror_path(path), at).flatten(0, 1)
+    torch.testing.assert_close(mirrored, found * torch.tensor([1.0, 1.0, -1.0]))
+
+
 def test_joint_limits_hold_all_recorded_poses() -> None:
     low, high = motion.joint_limits()
     for clip in motion.load_motion().clips:

@@ -1,0 +1,19 @@
+"""Keypoints by geometric reconstruction: a 2.5D detector and how it adapts (notebook 03)."""
+
+from __future__ import annotations
+
+from posenb.reconstruction.lifting import bone_scale, lift, root_depth
+from posenb.reconstruction.networks import Detection, KeypointDetector, Maps, soft_argmax
+from posenb.reconstruction.weights import detectors, load_detector
+
+__all__ = [
+    "Detection",
+    "KeypointDetector",
+    "Maps",
+    "bone_scale",
+    "detectors",
+    "lift",
+    "load_detector",
+    "root_depth",
+    "soft_argmax",
+]

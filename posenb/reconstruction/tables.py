@@ -1,0 +1,204 @@
+"""The chapter's experiments (`python -m posenb table reconstruction.detector`, `.gap`).
+
+Their detectors are trained by the command of `training.command`, in `runs/reconstruction`; those
+that are not there yet are trained first, about half an hour each on one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from posenb.measure.keypoints import pck
+from posenb.reconstruction.lifting import bone_scale
+from posenb.reconstruction.networks import Detection, KeypointDetector
+from posenb.reconstruction.training import DetectorRecipe, train_detector
+from posenb.train.sweep import run_table
+from posenb.world.clips import load_real_clip
+from posenb.world.rendering import render
+from posenb.world.skeletons import BODY17
+
+RUNS = Path("runs/reconstruction")  # checkpoints, where `train detector` leaves them
+PICTURES = 1000  # of other people in other takes than those of the training
+CLIP_STRIDE = 2  # every second frame of the real clip, 50 in each of four views
+THRESHOLD = 0.05  # of the picture's side: PCK@0.05
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+SOURCE, ORACLE = "source only", "oracle"
+LEARNED_FROM = {SOURCE: "synthetic", ORACLE: "lab"}
+CLIP = "real clip"
+SCORED_ON = ("synthetic", "lab", "outdoor", CLIP)
+GROUPS = {
+    "head": ("nose", "head_top"),
+    "trunk": ("pelvis", "spine", "neck"),
+    "shoulders": ("left_shoulder", "right_shoulder"),
+    "elbows": ("left_elbow", "right_elbow"),
+    "wrists": ("left_wrist", "right_wrist"),
+    "hips": ("left_hip", "right_hip"),
+    "knees": ("left_knee", "right_knee"),
+    "ankles": ("left_ankle", "right_ankle"),
+}
+
+
+class Scene(NamedTuple):
+    """What a detector is scored on.
+
+    Attributes:
+        images: (N, 3, S, S).
+        keypoints: in [0, 1] of the picture, (N, 17, 2).
+        depth: metres behind the pelvis, (N, 17).
+        scale: metres, (N,), see `bone_scale`.
+        counted: (N, 17) bool; joints of rendered people count if they are in the picture, hidden
+            or not, as in Human3.6M.
+    """
+
+    images: Tensor
+    keypoints: Tensor
+    depth: Tensor
+    scale: Tensor
+    counted: Tensor
+
+
+def detector(
+    seeds: Sequence[int] = (0, 1, 2), jobs: int = 1, folder: Path = RUNS
+) -> dict[str, Any]:
+    """Card `reconstruction.detector`: PCK@0.05 of joint groups, here and there.
+
+    The seed moves the training and the rendered pictures. The oracle learned from labels of `lab`,
+    other people in other takes. On the real clip the labels are detections themselves, those that
+    four views agree on; pelvis, spine and neck are means of hips and shoulders there, and OpenPose
+    puts hips and the top of the head elsewhere than the renderer does, so that `trunk`, `hips` and
+    `head` hold a difference of convention, which `limbs` leaves out.
+    """
+    recipes = [DetectorRecipe(d, seed=s) for d in LEARNED_FROM.values() for s in seeds]
+    _train(recipes, folder)
+    rows = [{"detector": d, "pictures": p} for d in LEARNED_FROM for p in SCORED_ON]
+    return run_table(
+        "reconstruction.detector",
+        rows,
+        seeds,
+        lambda row, seed: detector_row(row["detector"], row["pictures"], seed, folder),
+        jobs=jobs,
+        configuration=_configuration() | {"clip_stride": CLIP_STRIDE},
+    )
+
+
+def gap(seeds: Sequence[int] = (0, 1, 2), jobs: int = 1, folder: Path = RUNS) -> dict[str, Any]:
+    """Card `reconstruction.gap`: what the look of `lab` costs the source-only detector.
+
+    The same people, poses and cameras at every strength; only the look and the annotators'
+    convention come in.
+    """
+    _train([DetectorRecipe(LEARNED_FROM[SOURCE], seed=seed) for seed in seeds], folder)
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        network = trained(DetectorRecipe(LEARNED_FROM[SOURCE], seed=seed), folder)
+        return score(network, rendered("lab", seed, network.size, strength=row["strength"]))
+
+    rows = [{"strength": strength} for strength in STRENGTHS]
+    return run_table(
+        "reconstruction.gap", rows, seeds, measure, jobs=jobs, configuration=_configuration()
+    )
+
+
+def detector_row(
+    name: str, pictures: str, seed: int, folder: Path = RUNS, count: int = PICTURES
+) -> dict[str, float]:
+    """Scores of one detector on one kind of pictures.
+
+    Args:
+        name: key of LEARNED_FROM.
+        pictures: one of SCORED_ON.
+        seed: of the training and of rendered pictures.
+        folder: with the checkpoint.
+        count: number of rendered pictures.
+    """
+    network = trained(DetectorRecipe(LEARNED_FROM[name], seed=seed), folder)
+    if pictures == CLIP:
+        return score(network, recorded(network.size))
+    return score(network, rendered(pictures, seed, network.size, count))
+
+
+def score(network: KeypointDetector, scene: Scene) -> dict[str, float]:
+    """PCK@0.05 in per cent, over all joints and each group, and the error of depth.
+
+    Returns:
+        `PCK` of all joints, `limbs` (elbows, wrists, knees, ankles), each of GROUPS, and
+        `depth (mm)`: the mean error of depth behind the pelvis, the person's size being known.
+    """
+    found = detect(network, scene.images)
+    scores = {"PCK": _percent(found.keypoints, scene, BODY17.joints)}
+    limbs = [joint for g in ("elbows", "wrists", "knees", "ankles") for joint in GROUPS[g]]
+    scores["limbs"] = _percent(found.keypoints, scene, limbs)
+    for group, joints in GROUPS.items():
+        scores[group] = _percent(found.keypoints, scene, joints)
+    off = (found.depth * scene.scale[:, None] - scene.depth).abs()
+    return scores | {"depth (mm)": 1000 * float(off[scene.counted].mean())}
+
+
+def rendered(
+    domain: str, seed: int, size: int, count: int = PICTURES, strength: float = 1.0
+) -> Scene:
+    """People of a domain's test split."""
+    people = render(domain, count, seed, size, strength, split="test")
+    inside = ((people.keypoints >= 0) & (people.keypoints <= 1)).all(-1)
+    scale = bone_scale(people.joints3d, BODY17)
+    return Scene(people.images, people.keypoints, people.depth, scale, inside)
+
+
+def recorded(size: int) -> Scene:
+    """The real man in four views, where they agree."""
+    clip = load_real_clip(stride=CLIP_STRIDE, size=size)
+    views, frames = clip.valid.shape[:2]
+    far = torch.stack([clip.cameras[v].to_camera(clip.joints3d)[..., 2] for v in range(views)])
+    scale = bone_scale(clip.joints3d, BODY17).expand(views, frames)
+    pelvis = BODY17.index("pelvis")
+    depth = far - far[..., pelvis, None]  # (C, T, 17)
+    parts = (clip.images, clip.keypoints / size, depth, scale, clip.valid)
+    return Scene(*(part.flatten(0, 1) for part in parts))
+
+
+@torch.no_grad()
+def detect(network: KeypointDetector, images: Tensor, batch: int = 100) -> Detection:
+    """Keypoints of many pictures, a batch at a time; where the network is, and back."""
+    device = next(network.parameters()).device
+    parts = [network(some.to(device)) for some in images.split(batch)]
+    return Detection(*(torch.cat(part).to(images.device) for part in zip(*parts, strict=True)))
+
+
+def trained(recipe: DetectorRecipe, folder: Path = RUNS) -> KeypointDetector:
+    """A finished detector, in the half precision in which it is shipped.
+
+    Raises:
+        ValueError: if its training was interrupted.
+    """
+    task, history = train_detector(recipe, folder, progress=False)
+    if history.interrupted:
+        raise ValueError("the training was interrupted: the same command goes on with it")
+    return task.network.half().float().requires_grad_(False)
+
+
+def _train(recipes: Sequence[DetectorRecipe], folder: Path) -> None:
+    """Train what is not finished, one after the other: cells of a table may run side by side."""
+    for recipe in recipes:
+        if train_detector(recipe, folder)[1].interrupted:
+            raise ValueError("the training was interrupted: the same command goes on with it")
+
+
+def _configuration() -> dict[str, Any]:
+    training = {k: v for k, v in asdict(DetectorRecipe()).items() if k not in ("domain", "seed")}
+    return {"pictures": PICTURES, "threshold": THRESHOLD, "training": training}
+
+
+def _percent(keypoints: Tensor, scene: Scene, joints: Sequence[str]) -> float:
+    index = [BODY17.index(joint) for joint in joints]
+    found, target, counted = (x[:, index] for x in (keypoints, scene.keypoints, scene.counted))
+    return 100 * float(pck(found, target, THRESHOLD, counted))
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {"detector": detector, "gap": gap}

@@ -1,0 +1,488 @@
+"""What people wear and how light falls on it: colours of the points of a cloud.
+
+Everything about a person's looks follows from numbers in [0, 1] drawn once (`CHANCES`), so the
+same person can be seen in another look, pose or picture.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from posenb.world.body import SIDES, Body, load_body
+from posenb.world.clouds import Cloud, cloud
+from posenb.world.hands import rest_frame
+
+CHANCES = (
+    "skin", "hair", "bald", "hair_volume", "hair_length", "beard",
+    "top_hue", "top_tone", "top_depth", "second_hue", "second_tone", "second_depth",
+    "bottom_hue", "bottom_tone", "bottom_depth", "shoe_tone", "shoe_depth",
+    "sleeve", "leg", "waist", "skirt", "dress", "hem", "loose_top", "loose_bottom",
+    "pattern", "period", "cloth", "cloth_shift",
+    "place", "lamp_azimuth", "lamp_height", "ambient", "lamp_power",
+    "red", "green", "blue", "exposure", "gamma", "softness", "shake", "noise", "grain_x", "grain_y",
+    "quality", "backdrop", "backdrop_x", "backdrop_y", "backdrop_turn", "backdrop_light",
+    "occluder", "occluder_kind", "occluder_place", "occluder_reach", "occluder_hue",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much of each ingredient is in a picture, 0 to 1 (1 is what the named looks have).
+
+    Attributes:
+        setting: what is behind the person once `scenery` is above 0.
+        scenery: the setting instead of a collage of shapes (`backdrops`).
+        pattern: stripes, checks, spots and uneven dye on cloth.
+        folds: of cloth, by turned normals.
+        loose: clothes that do not cling.
+        shading: light from one side and from above instead of from the camera.
+        shadow: on the floor.
+        cast: tint and exposure of the camera.
+        blur: of the lens, and of a camera that moves.
+        noise: of the sensor.
+        compression: as by JPEG.
+        occluders: something before the person, in two of three pictures.
+        convention: joints where the domain's annotators put them instead of where they are.
+    """
+
+    setting: Literal["nowhere", "room", "street"] = "nowhere"
+    scenery: float = 0.0
+    pattern: float = 0.0
+    folds: float = 0.0
+    loose: float = 0.0
+    shading: float = 0.0
+    shadow: float = 0.0
+    cast: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    compression: float = 0.0
+    occluders: float = 0.0
+    convention: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the strengths.
+
+        Raises:
+            ValueError: if one is not in [0, 1], or for an unknown setting.
+        """
+        if self.setting not in ("nowhere", "room", "street"):
+            raise ValueError(f"setting must be nowhere, room or street, found {self.setting!r}")
+        for name in _INGREDIENTS:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], found {getattr(self, name)}")
+
+    def scaled(self, strength: float) -> Look:
+        """The same look with that share of every ingredient; at 0 it is the synthetic look.
+
+        Raises:
+            ValueError: if the strength is not in [0, 1].
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength must be in [0, 1], found {strength}")
+        return replace(self, **{name: strength * getattr(self, name) for name in _INGREDIENTS})
+
+
+_INGREDIENTS = tuple(field.name for field in fields(Look) if field.name != "setting")
+_FULL = dict.fromkeys(_INGREDIENTS, 1.0)
+SYNTHETIC = Look()
+LAB = Look("room", **(_FULL | {"occluders": 0.0}))
+OUTDOOR = Look("street", **_FULL)
+LOOKS = {
+    "synthetic": SYNTHETIC,
+    "lab": LAB,
+    "lab_simple": LAB,
+    "stage": LAB,
+    "wild": OUTDOOR,
+    "outdoor": OUTDOOR,
+    "hands_rendered": SYNTHETIC,
+    "hands_real": replace(LAB, shadow=0.0),
+    "faces_video": replace(LAB, shadow=0.0, noise=0.4, blur=0.5, compression=0.5),
+    "faces_wild": replace(OUTDOOR, shadow=0.0, occluders=0.0),
+}
+
+
+def chances(count: int, generator: torch.Generator) -> Tensor:
+    """Draw the looks of N people and pictures, (N, C) in [0, 1)."""
+    return torch.rand(count, len(CHANCES), generator=generator)
+
+
+def chance(numbers: Tensor, name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """One of the numbers of each picture, (N,), spread over an interval."""
+    return low + (high - low) * numbers[:, CHANCES.index(name)]
+
+
+# --- What is where on the body -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Of each point of a cloud, where on the dressed body it is.
+
+    Attributes:
+        arm: (P,) 0 at the shoulder, 1 at the elbow, 2 at the wrist; -1 elsewhere.
+        leg: (P,) 0 at the hip, 1 at the knee, 2 at the ankle and below; -1 elsewhere.
+        kind: (P,) number in KINDS.
+        bristle: (P,) how much of a beard grows there, 0 to 1.
+        ramp: (P,) share of the hair's volume on the scalp: 0 at the hairline, 0 elsewhere.
+        folds: (4, 3, P) ways in which folds turn normals.
+        dye: (P, 4) uneven dye, about -1 to 1.
+    """
+
+    arm: Tensor
+    leg: Tensor
+    kind: Tensor
+    bristle: Tensor
+    ramp: Tensor
+    folds: Tensor
+    dye: Tensor
+
+
+KINDS = (
+    "skin", "scalp", "lips", "white", "iris", "brow", "cloth", "shoe", "skirt", "hair",
+    "mouth", "teeth", "pupil", "nail",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=24)
+def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
+    """The canvas of a cloud."""
+    points, body = cloud(number, "cpu", piece), load_body()
+    region = [body.regions[r] for r in points.region.tolist()]
+    layer = [body.layers[k] for k in points.layer.tolist()]
+    x, y, z = points.places.unbind(1)
+    arm, leg = torch.full_like(y, -1), torch.full_like(y, -1)
+    for side in ("left", "right"):
+        for name, end, values, offset in (
+            ("upper_arm", "forearm", arm, 0), ("forearm", "hand", arm, 1), ("hand", "hand", arm, 2),
+            ("thigh", "shank", leg, 0), ("shank", "foot", leg, 1), ("foot", "foot", leg, 2),
+        ):  # fmt: skip
+            start, stop = (body.heads.mean[body.bones.index(f"{side}_{b}")] for b in (name, end))
+            bone = stop - start
+            here = torch.tensor([r == f"{side}_{name}" for r in region])
+            along = (points.places - start) @ bone / bone.square().sum().clamp_min(1e-6)
+            values[here] = offset + along.clamp(0, 0.999)[here]
+    kinds = {
+        "clothes": "cloth", "eyes": "white", "skirt": "skirt", "hair": "hair", "mouth": "mouth",
+        "teeth": "teeth",
+    }  # fmt: skip
+    names = [
+        "shoe" if la == "clothes" and r.endswith("foot")
+        else "iris" if la == "eyes" and r == "iris"
+        else kinds.get(la, r if r in ("scalp", "lips") else "skin")
+        for la, r in zip(layer, region, strict=True)
+    ]  # fmt: skip
+    kind = torch.tensor([KINDS.index(name) for name in names])
+    face = torch.tensor([r == "face" for r in region]) & (kind == KINDS.index("skin"))
+    eyes = points.places[kind == KINDS.index("white")]
+    eye = eyes.mean(0) if len(eyes) else body.heads.mean[body.bones.index("head")]
+    marks = body.landmarks["FACE68"].mean
+    for first, last, width in (
+        (17, 21, 0.0045),
+        (22, 26, 0.0045),
+        (36, 39, 0.0016),
+        (42, 45, 0.0016),
+    ):
+        line = _distance(points.places, marks[first : last + 1])  # brows, and lashes
+        kind[face & (line < max(width, 0.4 * points.pixel * (width > 0.002)))] = KINDS.index("brow")
+    iris = kind == KINDS.index("iris")
+    for half in (iris & (z > 0), iris & (z < 0)):
+        if half.any():
+            off = (points.places - points.places[half].mean(0))[:, 1:].norm(dim=-1)
+            kind[half & (off < 0.0027)] = KINDS.index("pupil")
+    kind[_nails(points, body)] = KINDS.index("nail")
+    waves = torch.Generator().manual_seed(1)
+    folds = torch.stack(
+        [torch.stack([_waves(points.places, 9 + 4 * k, waves) for _ in range(3)]) for k in range(4)]
+    )  # (4, 3, P)
+    dye = torch.stack([_waves(points.places, 16 + 6 * k, waves) for k in range(4)], -1)  # (P, 4)
+    # A beard goes from the ears below the cheeks to under the nose.
+    cheek = eye[1] - 0.048 - 0.026 * torch.sin(torch.pi * (z.abs() / 0.07).clamp(0, 1))
+    beard = ((cheek - y + 0.003 * dye[:, 3]) / 0.012).clamp(0, 1)
+    beard = beard * ((x - eye[0] + 0.09) / 0.03).clamp(0, 1) * face
+    made = Canvas(arm, leg, kind, beard, _hair_ramp(points, kind), folds, dye)
+    return Canvas(*(getattr(made, field.name).to(device) for field in fields(Canvas)))
+
+
+def _hair_ramp(points: Cloud, kind: Tensor) -> Tensor:
+    """How much hair stands off the scalp, (P,): not at the hairline, where one would see below."""
+    scalp, skin = kind == KINDS.index("scalp"), kind == KINDS.index("skin")
+    ramp = torch.zeros(len(points))
+    if scalp.any() and skin.any():
+        far, _ = cKDTree(points.places[skin].numpy()).query(points.places[scalp].numpy())
+        ramp[scalp] = (torch.from_numpy(far).float() / 0.02).clamp(0, 1)
+    return ramp
+
+
+def _distance(places: Tensor, line: Tensor) -> Tensor:
+    """Metres from places (P, 3) to a line through points (L, 3), (P,)."""
+    start, way = line[:-1], line[1:] - line[:-1]  # (L - 1, 3)
+    share = ((places[:, None] - start) * way).sum(-1) / way.square().sum(-1)  # (P, L - 1)
+    nearest = start + share.clamp(0, 1)[..., None] * way
+    return (places[:, None] - nearest).norm(dim=-1).amin(1)
+
+
+def _nails(points: Cloud, body: Body) -> Tensor:
+    """Points on the nails, (P,) bool: the backs of the fingers' ends."""
+    nail = torch.zeros(len(points), dtype=torch.bool)
+    for side in SIDES:
+        places = body.landmarks[f"{side}_hand"].mean  # (21, 3)
+        palm = rest_frame(body, side)[:, 2]
+        for tip in range(4, 21, 4):
+            way = torch.nn.functional.normalize(places[tip] - places[tip - 1], dim=0)
+            beside = torch.linalg.cross(way, palm if tip > 4 else places[8] - places[4])
+            back = torch.nn.functional.normalize(torch.linalg.cross(way, beside), dim=0)
+            back = back if tip > 4 else -back
+            off = points.places - places[tip]
+            along = off @ way
+            here = (off.norm(dim=-1) < 0.016) & (along < -0.001) & (along > -0.012)
+            nail |= here & (points.normals.T @ back > 0.72)
+    return nail
+
+
+def _waves(places: Tensor, frequency: float, generator: torch.Generator) -> Tensor:
+    """Smooth noise at places (P, 3), (P,): a few waves in random directions, radians a metre."""
+    total = torch.zeros(len(places))
+    for octave in range(6):
+        direction = torch.randn(3, generator=generator)
+        direction = direction / direction.norm() * frequency * 1.35**octave
+        phase = 6.28 * torch.rand(1, generator=generator)
+        bend = 0.15 * torch.sin(places @ direction.roll(1) + phase)
+        total += torch.sin(places @ direction + direction.norm() * bend + 2 * phase) / 1.2**octave
+    return total / 2
+
+
+# --- What a person wears -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Outfit:
+    """Looks of N people: colours (N, 3) in [0, 1], and cuts in the units of `Canvas`, (N,)."""
+
+    skin: Tensor
+    hair: Tensor
+    top: Tensor
+    second: Tensor
+    bottom: Tensor
+    shoes: Tensor
+    sleeve: Tensor
+    leg: Tensor
+    waist: Tensor
+    skirt: Tensor
+    hem: Tensor
+    bald: Tensor
+    volume: Tensor
+    length: Tensor
+    beard: Tensor
+    loose_top: Tensor
+    loose_bottom: Tensor
+    pattern: Tensor
+    period: Tensor
+    cloth: Tensor
+
+
+_SKIN = (
+    (246, 208, 182), (236, 188, 160), (222, 170, 135), (198, 140, 104), (160, 110, 80),
+    (116, 78, 56),
+)  # fmt: skip
+_HAIR = (
+    (34, 28, 27), (52, 38, 30), (78, 54, 38), (112, 80, 52), (142, 92, 54), (196, 160, 104),
+    (160, 158, 154),
+)  # fmt: skip
+_PATTERNS = 7  # plain twice, stripes across, stripes along, checks, spots, a print
+
+
+def dress(numbers: Tensor, woman: Tensor) -> Outfit:
+    """Outfits of N people.
+
+    Args:
+        numbers: from `chances`, (N, C).
+        woman: (N,) bool; says who may wear a skirt, long hair or a beard.
+    """
+
+    def color(name: str) -> Tensor:
+        return cloth_color(
+            *(chance(numbers, f"{name}_{part}") for part in ("hue", "tone", "depth"))
+        )
+
+    top, bottom = color("top"), color("bottom")
+    skirt = woman & (chance(numbers, "skirt") < 0.35)
+    dressed = skirt & (chance(numbers, "dress") < 0.5)
+    sleeve, leg = chance(numbers, "sleeve"), chance(numbers, "leg")
+    long_leg = torch.where(leg < 0.68, 2.0, 0.35 + 2.0 * (leg - 0.68))
+    bare_leg = torch.where(leg < 0.4, 2.0, 0.0)  # tights under a skirt, or none
+    depth = chance(numbers, "shoe_depth", 0.15, 0.95)[:, None]
+    skin, hair = chance(numbers, "skin"), chance(numbers, "hair")  # fair hair on fair skin
+    volume = chance(numbers, "hair_volume")
+    length = chance(numbers, "hair_length")
+    return Outfit(
+        skin=_pick(_SKIN, skin),
+        hair=_pick(_HAIR, torch.where(hair < 0.88, hair * (1 - 0.65 * skin), hair)),
+        top=top,
+        second=color("second"),
+        bottom=torch.where(dressed[:, None], top, bottom),
+        shoes=hsv(
+            chance(numbers, "bottom_hue")[:, None],
+            chance(numbers, "shoe_tone", 0, 0.5)[:, None],
+            depth,
+        ),
+        sleeve=torch.where(
+            sleeve < 0.45, 1.95, torch.where(sleeve < 0.9, 0.3 + sleeve - 0.45, 0.0)
+        ),
+        leg=torch.where(skirt, bare_leg, long_leg),
+        waist=chance(numbers, "waist", -0.06, 0.1),
+        skirt=skirt,
+        hem=chance(numbers, "hem", -0.7, -0.3),
+        bald=~woman & (chance(numbers, "bald") < 0.12),
+        volume=0.006 + 0.03 * volume**2 + 0.006 * woman,
+        length=torch.where(woman & (length > 0.25), 0.68 - 0.48 * length, 1.0),
+        beard=torch.where(woman, 0.0, (chance(numbers, "beard") - 0.6).clamp(0, 0.3) * 3),
+        loose_top=chance(numbers, "loose_top") ** 2 * 0.03 + 0.003,
+        loose_bottom=chance(numbers, "loose_bottom") ** 2 * 0.028 + 0.003,
+        pattern=(chance(numbers, "pattern") * _PATTERNS).long(),
+        period=chance(numbers, "period", 0.05, 0.14),
+        cloth=(chance(numbers, "cloth") * 4).long(),
+    )
+
+
+def cloth_color(hue: Tensor, tone: Tensor, depth: Tensor) -> Tensor:
+    """Colours that clothes have, (N, 3): white to black, blue as jeans, or any."""
+    grey = hsv(hue[:, None], 0.06 + 0 * tone[:, None], 0.2 + 0.75 * depth[:, None])
+    jeans = hsv(
+        0.58 + 0.06 * hue[:, None], 0.35 + 0.3 * depth[:, None], 0.35 + 0.35 * depth[:, None]
+    )
+    strong = hsv(hue[:, None], 0.3 + 0.45 * depth[:, None], 0.9 - 0.4 * depth[:, None])
+    tone = tone[:, None]
+    return torch.where(tone < 0.34, grey, torch.where(tone < 0.5, jeans, strong))
+
+
+def hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """RGB (N, 3) of hue, saturation and value (N, 1), all in [0, 1]."""
+    steps = torch.tensor([5.0, 3.0, 1.0], device=hue.device)
+    k = (steps + 6 * hue) % 6
+    return value * (1 - saturation * torch.minimum(k, 4 - k).clamp(0, 1))
+
+
+def _pick(colors: tuple[tuple[int, int, int], ...], number: Tensor) -> Tensor:
+    """Colours between neighbours of a list, (N, 3)."""
+    table = torch.tensor(colors, device=number.device) / 255
+    at = number * (len(colors) - 1)
+    low = at.long().clamp_max(len(colors) - 2)
+    return table[low].lerp(table[low + 1], (at - low)[:, None])
+
+
+def worn(points: Cloud, on: Canvas, outfit: Outfit) -> Tensor:
+    """Points that these people show, (N, P): no skirt on others, nothing through a skirt."""
+    skirt, hair = on.kind == KINDS.index("skirt"), on.kind == KINDS.index("hair")
+    y = points.places[:, 1]
+    seen = (~(skirt | hair)).expand(len(outfit.hem), -1)
+    hem = outfit.hem[:, None]
+    below = (on.leg >= 0.05) & (y > hem + 0.04) & (on.leg < 2)
+    seen = seen & ~(outfit.skirt[:, None] & below)
+    seen = seen | (outfit.skirt[:, None] & skirt & (y > hem))
+    if points.bare:
+        cloth, sleeved = on.kind == KINDS.index("cloth"), on.arm < outfit.sleeve[:, None]
+        seen = (
+            seen
+            & ~(cloth & ~sleeved)
+            & (cloth | (on.arm < 0) | (on.arm > outfit.sleeve[:, None] - 0.04))
+        )
+    return seen | (hair & (y > outfit.length[:, None]))
+
+
+def outwards(points: Cloud, on: Canvas, outfit: Outfit, loose: float) -> Tensor:
+    """Metres by which hair, shoes and loose clothes stand off the body, (N, P)."""
+    kind, y = on.kind, points.places[:, 1]
+    hair = torch.where(outfit.bald, 0.0, outfit.volume)[:, None] * (
+        on.ramp * (1 + 0.4 * on.dye[:, 1])
+    )
+    cloth, shoe = (kind == KINDS.index("cloth")).to(y), (kind == KINDS.index("shoe")).to(y)
+    total = hair + 0.006 * shoe
+    if not loose:
+        return total
+    low = (on.leg >= 0) | ((on.arm < 0) & (y < 0.02))
+    flare_top = (
+        cloth * (~low) * torch.where(on.arm >= 0, 0.3 + 0.5 * on.arm, ((0.5 - y) * 2.5).clamp(0, 1))
+    )
+    flare_low = cloth * low * (0.5 + 0.4 * on.leg.clamp(0, 1.5))
+    sleeved = on.arm < outfit.sleeve[:, None]
+    trousers = (on.leg < outfit.leg[:, None]) & ~outfit.skirt[:, None]
+    return (
+        total
+        + loose * outfit.loose_top[:, None] * (flare_top * sleeved)
+        + loose * outfit.loose_bottom[:, None] * (flare_low * trousers)
+    )
+
+
+def paint(
+    points: Cloud, on: Canvas, outfit: Outfit, point: Tensor, person: Tensor, pattern: float
+) -> Tensor:
+    """Colours (H, 3) of points of people before light falls on them.
+
+    Args:
+        points: the cloud.
+        on: its canvas.
+        outfit: of N people.
+        point: which point, (H,).
+        person: which of the people, (H,).
+        pattern: strength of patterns and uneven dye.
+    """
+    kind, arm, leg = on.kind[point], on.arm[point], on.leg[point]
+    places = points.places[point]
+    of = {name: getattr(outfit, name)[person] for name in ("waist", "sleeve", "leg", "cloth")}
+    dye = on.dye.flatten()[point * 4 + of["cloth"]]
+    low = ((leg >= 0) | (arm < 0)) & (places[:, 1] < of["waist"])
+    covered = torch.where(low, leg < of["leg"], arm < of["sleeve"])
+    upper = torch.full_like(kind, _TOP)
+    if pattern:
+        kinds, period = outfit.pattern[person], outfit.period[person]
+        upper = upper + _pattern(kinds, period, places, dye) * (_SECOND - _TOP)
+    cloth = torch.where(low, _BOTTOM, upper)
+    which = torch.where(kind == KINDS.index("cloth"), torch.where(covered, cloth, 0), kind)
+    which = torch.where((on.bristle[point] > 0.5) & (which == 0), _BEARD, which)
+    palette = _palette(outfit, pattern, points.pixel)  # (N, C, 3)
+    color = palette.flatten(0, 1).index_select(0, person * palette.shape[1] + which)  # (H, 3)
+    uneven = torch.where(
+        (which >= _TOP) | (which == KINDS.index("skirt")), 0.1 * pattern * dye, 0.0
+    )
+    hair = (which == KINDS.index("scalp")) | (which == KINDS.index("hair"))
+    uneven = torch.where(hair, 0.22 * on.dye[point, 3], uneven)
+    return (color * (1 + uneven)[:, None]).clamp_(0, 1)
+
+
+_TOP, _SECOND, _BOTTOM, _BEARD = range(len(KINDS), len(KINDS) + 4)
+
+
+def _palette(outfit: Outfit, pattern: float, pixel: float) -> Tensor:
+    """Colours of each of KINDS (that of `cloth` is not used), top, second colour, bottom, beard."""
+    skin, hair = outfit.skin, outfit.hair
+    scalp = torch.where(outfit.bald[:, None], skin, hair)
+    eye = torch.full_like(skin, 0.9 - 0.5 * min(1.0, pixel / 0.01))  # far eyes are dark in all
+    second = outfit.top.lerp(outfit.second, pattern)
+    beard = skin.lerp(hair * 0.9, outfit.beard[:, None])
+    dark = skin * skin.new_tensor([0.9, 0.45, 0.45])
+    rows = (
+        skin, scalp, skin * skin.new_tensor([0.88, 0.66, 0.65]), eye, torch.full_like(eye, 0.18),
+        skin.lerp(hair, 0.6), skin, outfit.shoes, outfit.bottom, hair,
+        dark * 0.3, torch.full_like(eye, 0.8), dark * 0.15, skin.lerp(torch.ones_like(skin), 0.25),
+        outfit.top, second, outfit.bottom, beard,
+    )  # fmt: skip
+    return torch.stack(rows, 1)
+
+
+def _pattern(pattern: Tensor, period: Tensor, places: Tensor, dye: Tensor) -> Tensor:
+    """Where the second colour is, (H,) bool."""
+    x, y, z = (places / period[:, None] * (2 * math.pi)).unbind(1)
+    across, along = torch.sin(y), torch.sin(z + 0.5 * x)
+    printed = (places[:, 2].abs() < 0.11) & ((places[:, 1] - 0.3).abs() < 0.12) & (places[:, 0] > 0)
+    kinds = [across > 0, along > 0, across * along > 0, dye > 0.25, printed & (dye > -0.3)]
+    second = torch.zeros_like(dye, dtype=torch.bool)
+    for number, mask in enumerate(kinds, start=2):
+        second |= (pattern == number) & mask
+    return second
