@@ -27,6 +27,14 @@ ORIGIN = (
     "data_train_3dhp.npz and data_test_3dhp.npz are made of it by the scripts of P-STMO or, with "
     "unscaled 3D, D3DP; TS1 to TS6 of the test set hold an annot_data.mat each"
 )
+# The official test files are HDF5, which SciPy cannot read; the environment that runs this needs
+# SciPy and h5py. HDF5 has the dimensions in reverse order.
+CONVERTED = "annot_data_v7.mat"
+CONVERT = (
+    "import h5py, scipy.io, sys; film = h5py.File(sys.argv[1], 'r'); "
+    "scipy.io.savemat(sys.argv[2], {name: film[name][()].T for name in "
+    "('annot2', 'annot3', 'univ_annot3', 'valid_frame')})"
+)
 FARTHEST_MISS = 10.0  # pixels between keypoints and projected joints that are still annotation
 NEAREST = 0.2  # metres before the camera
 
@@ -101,7 +109,9 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
     Args:
         path: `data_train_3dhp.npz` (sequence -> camera -> data_2d, data_3d) or
             `data_test_3dhp.npz` (TS1 to TS6 -> data_2d, data_3d, valid); or a film's
-            `annot_data.mat`, in a folder of the film's name; or a folder of such folders.
+            `annot_data.mat`, in a folder of the film's name; or a folder of such folders. The
+            official .mat is HDF5 and is refused with the command that converts it; in a folder,
+            the converted `annot_data_v7.mat` beside it is read in its place.
         universal: of a .mat, the 3D that is scaled to one body height (`univ_annot3`, on which the
             official scores are counted) in place of `annot3`. An npz holds one of the two. The
             camera does not map scaled joints to the keypoints exactly: a warning says by how much.
@@ -117,7 +127,8 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
     if not files:
         raise DatasetError(path, "folder", f"holds no TS1/annot_data.mat. {ORIGIN}")
     for file in files:
-        yield _official(file, universal)
+        converted = file.with_name(CONVERTED)
+        yield _official(converted if path.is_dir() and converted.exists() else file, universal)
 
 
 def load(
@@ -181,8 +192,9 @@ def _official(path: Path, universal: bool) -> Sequence3D:
     content = read_file(path, ORIGIN)
     if b"MATLAB 7.3" in content[:128] or content[:4] == b"\x89HDF":
         reason = (
-            "is HDF5 (MATLAB 7.3), as the official file is, which cannot be read here: load it in "
-            "MATLAB or Octave and save it again with -v7, or use data_test_3dhp.npz"
+            "is HDF5 (MATLAB 7.3), as the official file is, which SciPy cannot read. Convert it "
+            "where h5py is installed, and read what that writes:\n"
+            f'python -c "{CONVERT}" "{path}" "{path.with_name(CONVERTED)}"'
         )
         raise DatasetError(path, "file", reason)
     try:
