@@ -21,7 +21,7 @@ from posenb.train import loop, runtime, sweep
 from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
 from posenb.world.datasets import DatasetError
 
-EXPERIMENTS = ("prior", "flexpose", "reconstruction")  # chapters with tables
+EXPERIMENTS = ("prior", "flexpose", "reconstruction", "posynda")  # chapters with tables
 PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
 
 
