@@ -123,7 +123,7 @@ def test_half_of_the_pictures_get_a_piece_of_another_and_labels_stay() -> None:
     foreign = ((changed.images - black_or_white).mean(1).abs() > 0.5).float().mean((1, 2))  # (400,)
     assert 0.4 < (foreign > 0).float().mean() < 0.6
     assert foreign.max() < 0.18 and foreign[foreign > 0].mean() > 0.03  # sides of 0.1 to 0.4
-    assert 0 <= changed.images.min() and changed.images.max() <= 1
+    assert changed.images.min() >= 0 and changed.images.max() <= 1
 
 
 def test_degraded_pictures_are_softer_and_noisier() -> None:
