@@ -24,7 +24,7 @@ def test_every_corner_of_the_controls(recording: str, look: str) -> None:
     corners = [c for c in CORNERS if c["recording"] == recording and c["look"] == look]
     assert len(corners) == 2**8
     for parameters in corners:
-        person = explore_people.compute(parameters, SMALL)
+        person = explore_people.film(parameters, SMALL)
         assert person.images.shape == (3, SMALL, SMALL)
         assert person.images.isfinite().all() and person.images.std() > 0.02
         assert person.images.min() >= 0 and person.images.max() <= 1
@@ -35,20 +35,21 @@ def test_every_corner_of_the_controls(recording: str, look: str) -> None:
 
 
 def test_home_is_a_picture_of_the_stated_size() -> None:
-    person = explore_people.compute(HOME)
+    person, found = explore_people.compute(HOME)
+    assert found.shape == (17, 2) and found.isfinite().all()
     assert person.images.shape == (3, explore_people.SIZE, explore_people.SIZE)
     assert (person.parts > 0).float().mean() > 0.05
     assert person.visible.sum() >= 10
 
 
 def test_the_same_setting_gives_the_same_picture() -> None:
-    first, second = (explore_people.compute(HOME, SMALL) for _ in range(2))
+    first, second = (explore_people.film(HOME, SMALL) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.keypoints, second.keypoints)
 
 
 def test_strength_leaves_person_and_camera_alone() -> None:
-    plain, full = (explore_people.compute(HOME | {"strength": s}, SMALL) for s in (0.0, 1.0))
+    plain, full = (explore_people.film(HOME | {"strength": s}, SMALL) for s in (0.0, 1.0))
     knee, wrist = BODY17.index("left_knee"), BODY17.index("right_wrist")
     assert torch.equal(plain.keypoints[[knee, wrist]], full.keypoints[[knee, wrist]])
     assert (plain.images - full.images).abs().mean() > 0.05
@@ -93,9 +94,9 @@ def test_bad_settings_are_named(parameters: dict[str, float]) -> None:
 
 def test_it_draws_four_panels() -> None:
     figure = style.new_figure(12, 3.5)
-    explore_people.draw(explore_people.compute(HOME, SMALL), figure)
+    explore_people.draw(explore_people.film(HOME, SMALL), figure)
     assert [axes.get_title(loc="center") for axes in figure.axes][0] == "what a model is given"
-    assert len(figure.axes) == 4  # the scale of depth lies inside its panel
+    assert len(figure.axes) == 5  # the scale of depth lies inside its panel
 
 
 def test_the_notebook_shows_this_explorer() -> None:
