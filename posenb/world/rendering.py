@@ -128,7 +128,8 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
 
     Raises:
         ValueError: if there is nothing to photograph, a size is below 8, a camera is distorted, or
-            one is in the body, or so near that parts of the body are behind it.
+            one is in the body, or so near that parts of the body are behind it, or if a picture
+            shows nothing of its person. Who is partly out of the picture has invisible joints.
     """
     if len(shots) < 1 or size < 8:
         raise ValueError(f"expected a shot and 8 pixels at least, found {len(shots)} and {size}")
@@ -162,9 +163,11 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
             for some in alike.split(max(1, _CHUNK // len(points)))
         ]
     back = torch.argsort(order, stable=True)
-    return Rendered(
+    taken = Rendered(
         *(torch.cat([getattr(p, field.name) for p in pieces])[back] for field in fields(Rendered))
     )
+    _require_inside(taken)
+    return taken
 
 
 def _photograph(
@@ -214,6 +217,17 @@ def _require_before(depth: Tensor) -> None:
         raise ValueError(
             f"{behind} cameras are in the body or too near (a part of it is less than {_NEAREST} m "
             "before the camera, or behind it): move them away, or the people"
+        )
+
+
+def _require_inside(taken: Rendered) -> None:
+    """ValueError unless something of the person, a pixel or a joint, is in each picture."""
+    joint = ((taken.keypoints >= 0) & (taken.keypoints < 1)).all(-1).any(-1)  # occluders hide all
+    out = int((~joint & (taken.parts == 0).all(-1).all(-1)).sum())
+    if out:
+        raise ValueError(
+            f"the person is out of the picture in {out} of {len(taken)} shots: turn the cameras to "
+            "the people, move the people, or widen the crop"
         )
 
 

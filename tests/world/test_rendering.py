@@ -241,16 +241,21 @@ def test_occluders_hide_joints() -> None:
     assert ((clear.parts > 0) & (hidden.parts == 0)).any()
 
 
-def test_out_of_the_picture_is_invisible_and_not_clipped() -> None:
+@pytest.mark.parametrize("aside", [1.2, -1.2])
+def test_joints_out_of_the_picture_are_invisible_and_not_clipped(aside: float) -> None:
     people = standing()
-    away = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, 9.0]))
-    result = photograph(away, LAB, 48)
-    assert not result.visible.any() and (result.parts == 0).all()
-    assert (result.keypoints[..., 0] - 0.5).abs().min() > 1
-    near = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, 1.2]))
+    near = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, aside]))
     half = photograph(near, SYNTHETIC, 48)
     outside = ((half.keypoints < 0) | (half.keypoints >= 1)).any(-1)
-    assert outside.any() and not (half.visible & outside).any()
+    assert 0 < outside.sum() < 17 and not (half.visible & outside).any()
+    torch.testing.assert_close(half.keypoints, people.camera.project(half.joints3d))
+
+
+def test_a_person_wholly_out_of_the_picture_is_an_error() -> None:
+    people = standing(3)
+    away = people.root + torch.tensor([[0.0, 0.0, 9.0], [0.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    with pytest.raises(ValueError, match=r"out of the picture in 2 of 3 shots: turn the cameras"):
+        photograph(dataclasses.replace(people, root=away), LAB, 48)
 
 
 # --- Looks ---------------------------------------------------------------------------------------
@@ -385,6 +390,11 @@ def test_bad_input_is_named() -> None:
         render(dataclasses.replace(domains.get("lab"), name="mine"), 1, 0)
     with pytest.raises(ValueError, match="blur must be in"):
         dataclasses.replace(LAB, blur=2.0)
-    for eye in ((0.05, 0.95, 0.0), (0.4, 1.0, 0.0)):
-        with pytest.raises(ValueError, match="in the body or too near"):
-            photograph(standing(eye=eye), SYNTHETIC, 48)
+    with pytest.raises(ValueError, match="expected a shot"):
+        photograph(standing(2)[:0], SYNTHETIC, 48)
+
+
+@pytest.mark.parametrize("eye", [(0.0, 0.9, 0.01), (0.05, 0.95, 0.0), (0.4, 1.0, 0.0)])
+def test_a_camera_in_the_body_is_an_error(eye: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="1 cameras are in the body or too near.*move them away"):
+        photograph(standing(eye=eye), SYNTHETIC, 48)
