@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -27,10 +28,14 @@ __all__ = ["PARTS", "Rendered", "Shots", "find", "look_of", "photograph", "rende
 _CHUNK = 400_000  # points at once: they stay near the processor
 _NEAREST = 0.3  # metres between the camera's plane and the nearest place of a body
 _SEEN = 0.3  # a normal may point away from the camera so far (cosine) and its point be drawn
-# Metres of flesh before a joint: it counts as seen if nothing nearer than that hides it.
+# A joint lies in flesh: it counts as seen if its pixel shows one of its own PARTS (of its side), at
+# most so many metres before it. Whatever else is before it hides it.
 FLESH = {
-    "pelvis": 0.2, "hip": 0.17, "knee": 0.1, "ankle": 0.09, "spine": 0.2, "neck": 0.13,
-    "nose": 0.07, "head_top": 0.13, "shoulder": 0.12, "elbow": 0.08, "wrist": 0.06,
+    "pelvis": (0.24, "hips torso left_thigh right_thigh"), "hip": (0.25, "hips torso thigh"),
+    "knee": (0.17, "thigh shank"), "ankle": (0.2, "shank foot"), "spine": (0.26, "torso hips"),
+    "neck": (0.24, "torso head"), "nose": (0.07, "head"), "head_top": (0.2, "head"),
+    "shoulder": (0.2, "torso upper_arm"), "elbow": (0.15, "upper_arm forearm"),
+    "wrist": (0.15, "forearm hand"),
 }  # fmt: skip
 _FLESH_HAND, _FLESH_FACE = 0.02, 0.012
 _GAPS = {"body": 0.04}  # metres between surfaces; in close-ups they are finer
@@ -207,7 +212,7 @@ def _photograph(
         images, hidden = photography.occlude(images, shots.chances, look.occluders)
         parts, depth = parts * ~hidden, torch.where(hidden, _NEAREST, depth)
     images = photography.develop(images.permute(0, 3, 1, 2), shots.chances, look)
-    return Rendered(images, *_labels(shots, transforms, depth, look, piece), parts)
+    return Rendered(images, *_labels(shots, transforms, depth, parts, look, piece), parts)
 
 
 def _require_before(depth: Tensor) -> None:
@@ -312,7 +317,7 @@ def _light(
 
 
 def _labels(
-    shots: Shots, transforms: Tensor, depth: Tensor, look: Look, piece: str
+    shots: Shots, transforms: Tensor, depth: Tensor, parts: Tensor, look: Look, piece: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Keypoints (N, J, 2), depth (N, J), joints (N, J, 3) and which are visible (N, J)."""
     marks = load_body().to(shots.root.device).landmarks[_LANDMARKS[piece]]
@@ -323,25 +328,40 @@ def _labels(
         joints[:, a] = true[:, a] + look.convention * share * (true[:, b] - true[:, a])
     keypoints = shots.camera.project(joints)
     far = shots.camera.to_camera(joints)[..., 2]
-    flesh = torch.full_like(far[0], _FLESH_FACE if piece == "head" else _FLESH_HAND)
-    if piece == "body":
-        names = [name.removeprefix("left_").removeprefix("right_") for name in BODY17.joints]
-        flesh = flesh.new_tensor([FLESH[name] for name in names])
-    return keypoints, far - far[:, :1], joints, visibility(keypoints, far, depth, flesh)
+    seen = visibility(keypoints, far, depth, parts, _flesh(piece, far.shape[1]).to(far))
+    return keypoints, far - far[:, :1], joints, seen
 
 
-def visibility(keypoints: Tensor, far: Tensor, depth: Tensor, flesh: Tensor) -> Tensor:
+@cache
+def _flesh(piece: str, joints: int) -> Tensor:
+    """Metres of each part that may lie before each joint without hiding it, (J, PARTS)."""
+    if piece != "body":
+        return torch.full((joints, len(PARTS)), _FLESH_FACE if piece == "head" else _FLESH_HAND)
+    flesh = torch.zeros(joints, len(PARTS))
+    for row, name in zip(flesh, BODY17.joints, strict=True):
+        side, _, paired = name.partition("_")
+        metres, own = FLESH.get(paired) or FLESH[name]
+        for part in own.split():
+            row[PARTS.index(part if part in PARTS else f"{side}_{part}")] = metres
+    return flesh
+
+
+def visibility(
+    keypoints: Tensor, far: Tensor, depth: Tensor, parts: Tensor, flesh: Tensor
+) -> Tensor:
     """Which joints are in the picture and hidden by nothing but their own flesh, (N, J).
 
     Args:
         keypoints: (N, J, 2) in [0, 1] of the picture.
         far: their depth, metres, (N, J).
         depth: of what each pixel shows, (N, S, S), infinite where it shows nothing.
-        flesh: how much of its own lies before each joint at most, metres, (J,).
+        parts: number in PARTS of what each pixel shows, (N, S, S); 0 is the rest.
+        flesh: metres of each part that may lie before each joint, (J, PARTS).
     """
     size = depth.shape[-1]
     inside = ((keypoints >= 0) & (keypoints < 1)).all(-1)
     pixel = (keypoints * size).nan_to_num().clamp(0, size - 1).long()
     picture = torch.arange(len(depth), device=depth.device)[:, None]
-    before = depth[picture, pixel[..., 1], pixel[..., 0]]  # (N, J)
-    return inside & (before > far - flesh)
+    at = picture, pixel[..., 1], pixel[..., 0]
+    own = flesh[torch.arange(len(flesh), device=depth.device), parts[at]]  # (N, J)
+    return inside & (depth[at] > far - own)
