@@ -296,7 +296,7 @@ def _light(
 ) -> Tensor:  # fmt: skip
     """Colours (H, 3) in the light: from the camera in the synthetic look, a lamp's in full ones."""
     if look.folds:
-        cloth = ((on.kind[point] == 6) | (on.kind[point] == 8)) * (0.3 * look.folds)
+        cloth = looks.among(on.kind[point], "cloth", "skirt") * (0.3 * look.folds)
         normal = _unit(normal + cloth * on.folds[outfit.cloth[person], :, point].T)
     flat = 0.66 + 0.36 * (-normal[2]).clamp_min(0)
     if look.shading:
