@@ -11,7 +11,7 @@ import math
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +97,7 @@ def labelled(rendered: Rendered, skeleton: Skeleton) -> Labelled:
     return Labelled(rendered.images, rendered.keypoints, rendered.depth / scale[:, None])
 
 
-class DetectorTask:
+class DetectorTask(loop.Saved):
     """Trains a detector by Eq. 1 on augmented pictures, for `train.loop.fit`.
 
     Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
@@ -150,17 +150,6 @@ class DetectorTask:
             people = render(recipe.domain, POOL * self.batch, seed, recipe.size, device=self.device)
             self._pool = number, labelled(people, recipe.skeleton)
         return self._pool[1]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Network and optimiser; randomness is a function of the step and needs no state."""
-        return {
-            name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
 
 
 def augment(batch: Labelled, skeleton: Skeleton, random: torch.Generator) -> Labelled:

@@ -28,7 +28,7 @@ from posenb.world.rendering import Rendered
 from posenb.world.retarget import retarget_motion
 
 SIZE = 128  # pixels
-SIDE = 2.15  # metres that a picture shows where the person stands
+SIDE = 2.4  # metres that a picture shows where the person stands
 PEOPLE, SEED = 8, 7
 RECORDINGS = (
     ("dance", "humanoid3d_dance_b"),
@@ -47,7 +47,7 @@ CONTROLS: Controls = {
     "pitch": Slider("camera from above, °", 0, 40, 12, 1),
     "distance": Slider("camera with its lens, m", 2.5, 6.5, 5.0, 0.25),
     "look": Choice("look", ("lab", "outdoor"), "lab"),
-    "strength": Slider("strength of the look (0: synthetic)", 0.0, 1.0, 1.0, 0.05),
+    "strength": Slider("strength (0: synthetic)", 0.0, 1.0, 1.0, 0.05),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from posenb.show import explorer, style
-from posenb.start_here import explore_people
+from posenb.start_here import explore, explore_clip, explore_people
 from posenb.world.body import load_body
 from posenb.world.skeletons import BODY17
 
@@ -103,3 +103,9 @@ def test_the_notebook_shows_this_explorer() -> None:
     root = Path(__file__).resolve().parents[2]
     text = (root / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert "explore_people.compute" in text and "explore_people.CONTROLS" in text
+
+
+def test_labels_of_sliders_are_not_cut_off() -> None:
+    """A browser shows 30 letters and then dots."""
+    for module in (explore, explore_clip, explore_people):
+        assert all(len(control.label) <= 30 for control in module.CONTROLS.values())
