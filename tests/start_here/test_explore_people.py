@@ -92,11 +92,22 @@ def test_bad_settings_are_named(parameters: dict[str, float]) -> None:
         explore_people.compute(parameters)
 
 
-def test_it_draws_four_panels() -> None:
+def test_the_detector_finds_a_synthetic_person_better_than_one_of_the_full_look() -> None:
+    far = []
+    for strength in (0.0, 1.0):
+        setting = HOME | {"strength": strength}
+        states = [explore_people.compute(setting | {"moment": m}) for m in range(0, 100, 10)]
+        off = [(s.found - s.person.keypoints).norm(dim=-1).mean() for s in states]
+        far.append(float(torch.stack(off).mean()))
+    assert far[0] < 0.1 and far[1] > 1.2 * far[0]
+
+
+def test_it_draws_five_panels() -> None:
     figure = style.new_figure(12, 3.5)
-    explore_people.draw(explore_people.film(HOME, SMALL), figure)
-    assert [axes.get_title(loc="center") for axes in figure.axes][0] == "what a model is given"
-    assert len(figure.axes) == 5  # the scale of depth lies inside its panel
+    explore_people.draw(explore_people.compute(HOME), figure)
+    titles = [axes.get_title(loc="center") for axes in figure.axes]
+    assert titles[:2] == ["what a model is given", "what it finds"]
+    assert len(titles) == 5  # the scale of depth lies inside its panel
 
 
 def test_the_notebook_shows_this_explorer() -> None:
