@@ -143,7 +143,7 @@ class PriorRecipe:
         return ((SMALL, self.small_images), last) if self.small_images else (last,)
 
 
-class PriorTask:
+class PriorTask(loop.Saved):
     """One StyleGAN game at one resolution, for `train.loop.fit`.
 
     With `steps`, the number of steps of the whole game, the learning rate falls at its end. The
@@ -152,6 +152,8 @@ class PriorTask:
     Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
     training goes on exactly as the uninterrupted one would have.
     """
+
+    parts = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
 
     def __init__(
         self,
@@ -257,18 +259,6 @@ class PriorTask:
             torch.where((layer < crossing)[:, None], w, other) for layer in range(network.layers)
         ]
         return network.synthesis(network.affine(each), random)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks and optimisers; randomness is a function of the step and needs no state."""
-        return {
-            name: getattr(self, name).state_dict()
-            for name in ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
 
 
 def training_poses(recipe: PriorRecipe) -> PoseSet:
@@ -534,7 +524,7 @@ def corrupt(images: Tensor, random: torch.Generator) -> Tensor:
     return (images + haze) * (0.65 + 0.8 * draw[7]) + noise
 
 
-class RegressorTask:
+class RegressorTask(loop.Saved):
     """Trains beta to read keypoints from damaged skeleton images of any thickness.
 
     A third of the images stay clean, so that those stay easy; most limbs of the others bend.
@@ -585,17 +575,6 @@ class RegressorTask:
     def loss(self, output: Tensor, chosen: Tensor) -> Tensor:
         """Mean distance between read and true joints, in thousandths of the image."""
         return 1000 * (output - self.keypoints[chosen]).norm(dim=-1).mean()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks and optimisers; randomness is a function of the step and needs no state."""
-        return {
-            name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
 
 
 class FeatureTask(RegressorTask):

@@ -1,7 +1,7 @@
 """The chapter's experiments (`python -m posenb table reconstruction.detector`, `.gap`).
 
 Their detectors are trained by the command of `training.command`, in `runs/reconstruction`; those
-that are not there yet are trained first, about half an hour each on one core.
+that are not there yet are trained first, about 20 minutes each on one core.
 """
 
 from __future__ import annotations

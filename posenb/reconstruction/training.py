@@ -11,7 +11,7 @@ import math
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class DetectorRecipe:
     """
 
     domain: str = "synthetic"
-    images: int = 224_000
+    images: int = 144_000
     views: int = 4
     size: int = 96
     batch: int = 32
@@ -97,7 +97,7 @@ def labelled(rendered: Rendered, skeleton: Skeleton) -> Labelled:
     return Labelled(rendered.images, rendered.keypoints, rendered.depth / scale[:, None])
 
 
-class DetectorTask:
+class DetectorTask(loop.Saved):
     """Trains a detector by Eq. 1 on augmented pictures, for `train.loop.fit`.
 
     Every random draw of step k comes from a generator seeded with (seed, rank, k), so a resumed
@@ -151,20 +151,9 @@ class DetectorTask:
             self._pool = number, labelled(people, recipe.skeleton)
         return self._pool[1]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Network and optimiser; randomness is a function of the step and needs no state."""
-        return {
-            name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
-
 
 def augment(batch: Labelled, skeleton: Skeleton, random: torch.Generator) -> Labelled:
-    """Pictures turned, scaled, shifted, half of them mirrored, and in other colours; and labels.
+    """Pictures turned, scaled, shifted, half mirrored, in other colours and degraded; and labels.
 
     Args:
         batch: what to change.
@@ -182,7 +171,7 @@ def augment(batch: Labelled, skeleton: Skeleton, random: torch.Generator) -> Lab
         torch.where(chosen[:, None, None], mirrored.keypoints, batch.keypoints),
         torch.where(chosen[:, None], mirrored.depth, batch.depth),
     )
-    return recolor(warp(batch, matrix), random)
+    return degrade(recolor(warp(batch, matrix), random), random)
 
 
 def mirror(batch: Labelled, skeleton: Skeleton) -> Labelled:
@@ -234,6 +223,26 @@ def recolor(batch: Labelled, random: torch.Generator) -> Labelled:
     images = middle + (0.3 * draw[1]).exp() * (images - middle)
     balance = 1 + 0.15 * draw[3:].squeeze(-1).permute(1, 0, 2, 3)  # (N, 3, 1, 1)
     images = images * balance * (0.25 * draw[2]).exp()
+    return Labelled(images.clamp(0, 1), batch.keypoints, batch.depth)
+
+
+def degrade(batch: Labelled, random: torch.Generator) -> Labelled:
+    """Blur, noise, and in half of the pictures a box with a piece of another picture.
+
+    The box is random erasing (Zhong et al., AAAI 2020), but filled with what pictures hold. All
+    labels stay: what it hides must be guessed.
+    """
+    images = batch.images
+    count, _, size, _ = images.shape
+    draw = torch.rand(7, count, 1, 1, 1, generator=random).to(images)
+    soft = F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
+    noise = torch.randn(images.shape, generator=random).to(images)
+    images = images.lerp(soft, draw[0].square()) + 0.06 * draw[1].square() * noise
+    axis = (torch.arange(size, device=images.device) + 0.5) / size
+    wide, tall = 0.1 + 0.3 * draw[2], 0.1 + 0.3 * draw[3]  # (N, 1, 1, 1), of the side
+    across, along = (axis - draw[4]).abs() < wide / 2, (axis[:, None] - draw[5]).abs() < tall / 2
+    hidden = across & along & (draw[6] < 0.5)  # (N, 1, S, S)
+    images = torch.where(hidden, images.roll(1, 0).flip(-1), images)
     return Labelled(images.clamp(0, 1), batch.keypoints, batch.depth)
 
 

@@ -21,6 +21,7 @@ from posenb.show.style import new_figure, styled
 
 Compute = Callable[[Mapping[str, Any]], Any]
 Draw = Callable[[Any, Figure], None]
+_TALL = 6  # controls in one column
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ def explore(
     button.on_click(reset)
     update()
     caption = ipywidgets.HTML(f"<small>{html.escape(alt)}</small>")
-    panel = ipywidgets.VBox([*widgets.values(), button])
+    # two columns where there is room: what one turns and what it changes fit on one screen
+    flow = ipywidgets.Layout(flex_flow="row wrap" if len(widgets) > _TALL else "column")
+    panel = ipywidgets.Box([*widgets.values(), button], layout=flow)
     return ipywidgets.VBox([panel, message, picture, caption])
 
 
@@ -200,5 +203,5 @@ def _described(label: str) -> dict[str, Any]:
     return {
         "description": label,
         "style": {"description_width": "16em"},
-        "layout": ipywidgets.Layout(width="38em"),
+        "layout": ipywidgets.Layout(width="35em"),
     }

@@ -22,7 +22,7 @@ SIZE = 128  # pixels
 
 CONTROLS: Controls = {
     "frame": Slider("frame (60 a second)", 0, 99, 30, 1),
-    "turn": Slider("view of the skeleton from around, °", -180, 180, -40, 10),
+    "turn": Slider("skeleton seen from around, °", -180, 180, -40, 10),
 }
 
 

@@ -2,18 +2,21 @@
 
 The lens follows the camera: twice as far away, twice the focal length. A picture always shows
 SIDE metres around the person, as a crop does, and distance changes nothing but the perspective.
+A detector that has only seen synthetic pictures says what it finds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from posenb.reconstruction import KeypointDetector, load_detector
 from posenb.show import people
 from posenb.show.explorer import Choice, Controls, Slider, checked
 from posenb.world import domains, looks, rendering, rooms
@@ -25,7 +28,7 @@ from posenb.world.rendering import Rendered
 from posenb.world.retarget import retarget_motion
 
 SIZE = 128  # pixels
-SIDE = 2.15  # metres that a picture shows where the person stands
+SIDE = 2.4  # metres that a picture shows where the person stands
 PEOPLE, SEED = 8, 7
 RECORDINGS = (
     ("dance", "humanoid3d_dance_b"),
@@ -44,11 +47,33 @@ CONTROLS: Controls = {
     "pitch": Slider("camera from above, °", 0, 40, 12, 1),
     "distance": Slider("camera with its lens, m", 2.5, 6.5, 5.0, 0.25),
     "look": Choice("look", ("lab", "outdoor"), "lab"),
-    "strength": Slider("strength of the look (0: synthetic)", 0.0, 1.0, 1.0, 0.05),
+    "strength": Slider("strength (0: synthetic)", 0.0, 1.0, 1.0, 0.05),
 }
 
 
-def compute(parameters: Mapping[str, Any], size: int = SIZE) -> Rendered:
+class Filmed(NamedTuple):
+    """A picture with its labels, and the keypoints (17, 2) that a detector finds in it."""
+
+    person: Rendered
+    found: Tensor
+
+
+def compute(parameters: Mapping[str, Any]) -> Filmed:
+    """Render the person that the controls describe, and look for its keypoints.
+
+    Args:
+        parameters: a value for each of `CONTROLS`.
+
+    Raises:
+        ValueError: if a control is missing, unknown or beyond its range.
+    """
+    person = film(parameters)
+    side = _detector().size
+    image = F.interpolate(person.images[None], (side, side), mode="area")
+    return Filmed(person, _detector()(image).keypoints[0])
+
+
+def film(parameters: Mapping[str, Any], size: int = SIZE) -> Rendered:
     """Render the person that the controls describe.
 
     Args:
@@ -101,11 +126,13 @@ def shot(parameters: Mapping[str, Any]) -> Shots:
     )
 
 
-def draw(state: Rendered, figure: Figure) -> None:
-    """Draw a state: the picture, and three times what is known about it."""
-    picture, *labels = figure.subplots(1, 4)
-    people.show_image(picture, state.images, "what a model is given")
-    people.show_labels(labels, state)
+def draw(state: Filmed, figure: Figure) -> None:
+    """Draw a state: the picture, what the detector finds, and three times what is known."""
+    picture, guess, *labels = figure.subplots(1, 5)
+    people.show_image(picture, state.person.images, "what a model is given")
+    people.show_image(guess, state.person.images, "what it finds", faded=0.6)
+    people.show_joints(guess, state.found, torch.ones(len(state.found), dtype=torch.bool))
+    people.show_labels(labels, state.person)
 
 
 def _camera(azimuth: float, pitch: float, distance: float) -> Camera:
@@ -116,6 +143,11 @@ def _camera(azimuth: float, pitch: float, distance: float) -> Camera:
     rotation, translation = look_at(aim + distance * outward, aim)
     half = torch.full((1, 2), 0.5)
     return Camera(rotation[None], translation[None], half * 2 * distance / SIDE, half)
+
+
+@cache
+def _detector() -> KeypointDetector:
+    return load_detector("synthetic")
 
 
 @cache

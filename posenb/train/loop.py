@@ -42,6 +42,34 @@ class Task(Protocol):
         ...
 
 
+class Saved:
+    """State of a task whose randomness is a function of the step: that of its parts alone.
+
+    Attributes:
+        parts: names of the attributes that have a state: networks, averages, optimisers, schedules.
+    """
+
+    parts: tuple[str, ...] = ("network", "optimizer", "schedule")
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of every part."""
+        return {name: getattr(self, name).state_dict() for name in self.parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state.
+
+        Raises:
+            ValueError: if it is of other parts.
+        """
+        if state.keys() != set(self.parts):
+            raise ValueError(
+                f"a state of {', '.join(self.parts)} is needed, found {', '.join(state) or 'none'}:"
+                " it is of another kind of training"
+            )
+        for name, part in state.items():
+            getattr(self, name).load_state_dict(part)
+
+
 @dataclass
 class History:
     """What a training did so far.

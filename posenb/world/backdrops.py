@@ -10,6 +10,7 @@ as r^-3. Such *dead leaves* have the edges and the spectrum of photographs (Lee,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -19,10 +20,13 @@ from torch import Tensor
 
 from posenb.world.looks import chance
 
-COLLAGES = 48
+Array = np.ndarray
+
+COLLAGES = 24
 SPAN = 3  # sides of a picture in the side of a collage: pictures are cut out of it anywhere
 _SHAPES = 800
 _SMALLEST, _LARGEST = 0.045, 1.2  # radii, in sides of a picture
+_DRAWN = 128  # pixels a side of the pictures for which collages are drawn
 _SHIFT = 4  # bits of the fractions of pixels that OpenCV draws with
 
 
@@ -35,9 +39,10 @@ def backdrop(chances: Tensor, size: int) -> Tensor:
     """
     side = SPAN * size
     which = (chance(chances, "backdrop") * COLLAGES).long()
-    wanted, which = torch.unique(which, return_inverse=True)
-    device = str(chances.device)
-    plates = torch.stack([_on(number, size, device) for number in wanted.tolist()]).view(-1, 3)
+    plates, drawn = _drawer(size, str(chances.device))
+    for number in set(which.tolist()) - drawn:
+        plates[number] = torch.from_numpy(collage(number, size)).flatten(0, 1)
+        drawn.add(number)
     turn = (chance(chances, "backdrop_turn") * 8).long()[:, None]  # of the square's 8 symmetries
     axis = torch.arange(size, device=chances.device)
     across, along = (
@@ -48,53 +53,62 @@ def backdrop(chances: Tensor, size: int) -> Tensor:
     first, second = torch.where(turn >= 4, side, 1), torch.where(turn >= 4, 1, side)
     at = (across * first + which[:, None] * side * side)[:, None] + (along * second)[:, :, None]
     light = chance(chances, "backdrop_light", 0.55, 1.1)[:, None, None, None]
-    cut = plates.index_select(0, at.flatten()).view(len(chances), size, size, 3)
+    cut = plates.view(-1, 3).index_select(0, at.flatten()).view(len(chances), size, size, 3)
     return cut.mul_(light).clamp_max_(1)
 
 
 @cache
-def _on(number: int, size: int, device: str) -> Tensor:
-    return torch.from_numpy(collage(number, size)).to(device)
+def _drawer(size: int, device: str) -> tuple[Tensor, set[int]]:
+    """Room for the collages of a size, (COLLAGES, (SPAN S)^2, 3), and which are in it."""
+    return torch.empty(COLLAGES, (SPAN * size) ** 2, 3, device=device), set()
 
 
-def collage(number: int, size: int) -> np.ndarray:
+def collage(number: int, size: int) -> Array:
     """Shapes that hide one another, (SPAN S, SPAN S, 3) float32 in [0, 1].
 
     Args:
         number: which collage; the same shapes at every size.
         size: S, pixels a side of the pictures that shall be cut out of it.
     """
-    random = np.random.default_rng([48, number])
-    side = SPAN * size
-    image = np.tile(_color(random), (side, side, 1)).astype(np.float32)
+    way = cv2.INTER_AREA if size < _DRAWN else cv2.INTER_LINEAR
+    return cv2.resize(_draw(number), (SPAN * size, SPAN * size), interpolation=way).clip(0, 1)
+
+
+@cache
+def _draw(number: int) -> Array:
+    """A collage for pictures of _DRAWN pixels a side."""
+    random = np.random.default_rng([1, number])
+    colors = _colors(_SHAPES + 1, random)
+    image = np.tile(colors[0], (SPAN * _DRAWN, SPAN * _DRAWN, 1))
     low, high = _SMALLEST**-2, _LARGEST**-2
-    for radius in random.uniform(high, low, _SHAPES) ** -0.5:  # distributed as r^-3
-        _leaf(image, size, float(radius), random)
-    return image.clip(0, 1)
+    radii = random.uniform(high, low, _SHAPES) ** -0.5  # distributed as r^-3
+    for radius, color in zip(radii.tolist(), colors[1:], strict=True):
+        _leaf(image, radius, color, random)
+    return image
 
 
-def _leaf(image: np.ndarray, size: int, radius: float, random: np.random.Generator) -> None:
+def _leaf(image: Array, radius: float, color: Array, random: np.random.Generator) -> None:
     """Put one shape with a texture upon the image, in place."""
     middle = random.uniform(0, SPAN, 2)
     corners = middle + _outline(radius, random)  # (C, 2), in sides of a picture
     fill = _texture(radius, random)
-    low = np.floor(corners.min(0) * size).astype(int).clip(0, len(image) - 1)
-    high = np.ceil(corners.max(0) * size).astype(int).clip(1, len(image))
+    low = np.floor(corners.min(0) * _DRAWN).astype(int).clip(0, len(image) - 1)
+    high = np.ceil(corners.max(0) * _DRAWN).astype(int).clip(1, len(image))
     if (high <= low).any():
         return
     mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-    pixels = np.round((corners * size - low - 0.5) * 2**_SHIFT).astype(np.int32)
+    pixels = np.round((corners * _DRAWN - low - 0.5) * 2**_SHIFT).astype(np.int32)
     cv2.fillPoly(mask, [pixels], 255, cv2.LINE_AA, _SHIFT)
     x, y = (
-        np.arange(a, b, dtype=np.float32) / size - m
+        np.arange(a + 0.5, b, dtype=np.float32) / _DRAWN - m
         for a, b, m in zip(low, high, middle, strict=True)
     )
     cover = mask[..., None].astype(np.float32) / 255
     spot = image[low[1] : high[1], low[0] : high[0]]
-    spot += cover * (fill(x[None], y[:, None])[..., None] * _color(random) - spot)
+    spot += cover * (fill(x[None], y[:, None])[..., None] * color - spot)
 
 
-def _outline(radius: float, random: np.random.Generator) -> np.ndarray:
+def _outline(radius: float, random: np.random.Generator) -> Array:
     """Corners around 0 of a disc, a polygon, a box, a bar or something bent, (C, 2)."""
     kind, tilt = int(random.integers(5)), random.uniform(0, 2 * math.pi)
     angle = np.linspace(0, 2 * math.pi, 24, endpoint=False)
@@ -113,13 +127,13 @@ def _outline(radius: float, random: np.random.Generator) -> np.ndarray:
     return points @ turn.T
 
 
-def _texture(radius: float, random: np.random.Generator):
+def _texture(radius: float, random: np.random.Generator) -> Callable[[Array, Array], Array]:
     """Brightness of a shape around 1, as a function of places: flat, shaded, striped, checked."""
     kind, tilt = int(random.integers(8)), random.uniform(0, 2 * math.pi)
-    period, amount = random.uniform(0.15, 0.6) * radius + 0.02, random.uniform(0.05, 0.4)
+    period, amount = random.uniform(0.15, 0.6) * radius + 0.04, random.uniform(0.05, 0.4)
     cos, sin = math.cos(tilt), math.sin(tilt)
 
-    def brightness(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def brightness(x: Array, y: Array) -> Array:
         across, along = cos * x + sin * y, cos * y - sin * x
         if kind < 6:  # light from one side
             return 1 + (amount * (kind > 0) / radius) * across
@@ -131,8 +145,8 @@ def _texture(radius: float, random: np.random.Generator):
     return brightness
 
 
-def _color(random: np.random.Generator) -> np.ndarray:
-    """A colour: mostly muted, as most of what is around us, (3,) float32."""
-    hue, vivid = 360 * random.random(), random.random() ** 2
-    pixel = np.array([[[hue, 0.75 * vivid, random.uniform(0.12, 1.0)]]], np.float32)
-    return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]
+def _colors(count: int, random: np.random.Generator) -> Array:
+    """Colours, mostly muted, as most of what is around us, (count, 3) float32."""
+    hue, vivid, light = random.random((3, count))
+    pixels = np.stack([360 * hue, 0.75 * vivid**2, 0.12 + 0.88 * light], -1)
+    return np.asarray(cv2.cvtColor(pixels[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0])

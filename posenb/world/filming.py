@@ -143,9 +143,14 @@ def film(
         split: `train` or `test`: other takes of the recordings, other people.
 
     Raises:
-        ValueError: as `domain.sample`; if no recording is long enough; or if somebody leaves the
-            picture.
+        ValueError: as `domain.sample`; if there are no frames, or not in that order; if no
+            recording is long enough; or if somebody leaves the picture.
     """
+    if list(frames) != sorted({0, *frames}):
+        raise ValueError(
+            f"frames must be at least one, ascending from 0, found {list(frames)}: give times in "
+            f"1 / {FPS:g} s, as (0,) or range(0, 30, 10)"
+        )
     domain = find(domain)
     generator = _generator(f"{domain.name}/{split}/{seed}/looks")
     if isinstance(domain, HandDomain):

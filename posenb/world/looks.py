@@ -150,6 +150,12 @@ KINDS = (
 )  # fmt: skip
 
 
+def among(kind: Tensor, *names: str) -> Tensor:
+    """Which of some points are of these of KINDS."""
+    which = [kind == KINDS.index(name) for name in names]
+    return which[0] if len(which) == 1 else torch.stack(which).any(0)
+
+
 @lru_cache(maxsize=24)
 def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
     """The canvas of a cloud."""
@@ -158,7 +164,7 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
     layer = [body.layers[k] for k in points.layer.tolist()]
     x, y, z = points.places.unbind(1)
     arm, leg = torch.full_like(y, -1), torch.full_like(y, -1)
-    for side in ("left", "right"):
+    for side in SIDES:
         for name, end, values, offset in (
             ("upper_arm", "forearm", arm, 0), ("forearm", "hand", arm, 1), ("hand", "hand", arm, 2),
             ("thigh", "shank", leg, 0), ("shank", "foot", leg, 1), ("foot", "foot", leg, 2),
@@ -179,8 +185,8 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
         for la, r in zip(layer, region, strict=True)
     ]  # fmt: skip
     kind = torch.tensor([KINDS.index(name) for name in names])
-    face = torch.tensor([r == "face" for r in region]) & (kind == KINDS.index("skin"))
-    eyes = points.places[kind == KINDS.index("white")]
+    face = torch.tensor([r == "face" for r in region]) & among(kind, "skin")
+    eyes = points.places[among(kind, "white")]
     eye = eyes.mean(0) if len(eyes) else body.heads.mean[body.bones.index("head")]
     marks = body.landmarks["FACE68"].mean
     for first, last, width in (
@@ -191,7 +197,7 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
     ):
         line = _distance(points.places, marks[first : last + 1])  # brows, and lashes
         kind[face & (line < max(width, 0.4 * points.pixel * (width > 0.002)))] = KINDS.index("brow")
-    iris = kind == KINDS.index("iris")
+    iris = among(kind, "iris")
     for half in (iris & (z > 0), iris & (z < 0)):
         if half.any():
             off = (points.places - points.places[half].mean(0))[:, 1:].norm(dim=-1)
@@ -212,7 +218,7 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
 
 def _hair_ramp(points: Cloud, kind: Tensor) -> Tensor:
     """How much hair stands off the scalp, (P,): not at the hairline, where one would see below."""
-    scalp, skin = kind == KINDS.index("scalp"), kind == KINDS.index("skin")
+    scalp, skin = among(kind, "scalp"), among(kind, "skin")
     ramp = torch.zeros(len(points))
     if scalp.any() and skin.any():
         far, _ = cKDTree(points.places[skin].numpy()).query(points.places[scalp].numpy())
@@ -353,12 +359,10 @@ def dress(numbers: Tensor, woman: Tensor) -> Outfit:
 
 def cloth_color(hue: Tensor, tone: Tensor, depth: Tensor) -> Tensor:
     """Colours that clothes have, (N, 3): white to black, blue as jeans, or any."""
-    grey = hsv(hue[:, None], 0.06 + 0 * tone[:, None], 0.2 + 0.75 * depth[:, None])
-    jeans = hsv(
-        0.58 + 0.06 * hue[:, None], 0.35 + 0.3 * depth[:, None], 0.35 + 0.35 * depth[:, None]
-    )
-    strong = hsv(hue[:, None], 0.3 + 0.45 * depth[:, None], 0.9 - 0.4 * depth[:, None])
-    tone = tone[:, None]
+    hue, tone, depth = (number[:, None] for number in (hue, tone, depth))
+    grey = hsv(hue, torch.full_like(hue, 0.06), 0.2 + 0.75 * depth)
+    jeans = hsv(0.58 + 0.06 * hue, 0.35 + 0.3 * depth, 0.35 + 0.35 * depth)
+    strong = hsv(hue, 0.3 + 0.45 * depth, 0.9 - 0.4 * depth)
     return torch.where(tone < 0.34, grey, torch.where(tone < 0.5, jeans, strong))
 
 
@@ -379,7 +383,7 @@ def _pick(colors: tuple[tuple[int, int, int], ...], number: Tensor) -> Tensor:
 
 def worn(points: Cloud, on: Canvas, outfit: Outfit) -> Tensor:
     """Points that these people show, (N, P): no skirt on others, nothing through a skirt."""
-    skirt, hair = on.kind == KINDS.index("skirt"), on.kind == KINDS.index("hair")
+    skirt, hair = among(on.kind, "skirt"), among(on.kind, "hair")
     y = points.places[:, 1]
     seen = (~(skirt | hair)).expand(len(outfit.hem), -1)
     hem = outfit.hem[:, None]
@@ -387,7 +391,7 @@ def worn(points: Cloud, on: Canvas, outfit: Outfit) -> Tensor:
     seen = seen & ~(outfit.skirt[:, None] & below)
     seen = seen | (outfit.skirt[:, None] & skirt & (y > hem))
     if points.bare:
-        cloth, sleeved = on.kind == KINDS.index("cloth"), on.arm < outfit.sleeve[:, None]
+        cloth, sleeved = among(on.kind, "cloth"), on.arm < outfit.sleeve[:, None]
         seen = (
             seen
             & ~(cloth & ~sleeved)
@@ -402,7 +406,7 @@ def outwards(points: Cloud, on: Canvas, outfit: Outfit, loose: float) -> Tensor:
     hair = torch.where(outfit.bald, 0.0, outfit.volume)[:, None] * (
         on.ramp * (1 + 0.4 * on.dye[:, 1])
     )
-    cloth, shoe = (kind == KINDS.index("cloth")).to(y), (kind == KINDS.index("shoe")).to(y)
+    cloth, shoe = among(kind, "cloth").to(y), among(kind, "shoe").to(y)
     total = hair + 0.006 * shoe
     if not loose:
         return total
@@ -444,15 +448,13 @@ def paint(
         kinds, period = outfit.pattern[person], outfit.period[person]
         upper = upper + _pattern(kinds, period, places, dye) * (_SECOND - _TOP)
     cloth = torch.where(low, _BOTTOM, upper)
-    which = torch.where(kind == KINDS.index("cloth"), torch.where(covered, cloth, 0), kind)
+    which = torch.where(among(kind, "cloth"), torch.where(covered, cloth, 0), kind)
     which = torch.where((on.bristle[point] > 0.5) & (which == 0), _BEARD, which)
     palette = _palette(outfit, pattern, points.pixel)  # (N, C, 3)
     color = palette.flatten(0, 1).index_select(0, person * palette.shape[1] + which)  # (H, 3)
-    uneven = torch.where(
-        (which >= _TOP) | (which == KINDS.index("skirt")), 0.1 * pattern * dye, 0.0
-    )
-    hair = (which == KINDS.index("scalp")) | (which == KINDS.index("hair"))
-    uneven = torch.where(hair, 0.22 * on.dye[point, 3], uneven)
+    dyed = (which >= _TOP) | among(which, "skirt")
+    uneven = torch.where(dyed, 0.1 * pattern * dye, 0.0)
+    uneven = torch.where(among(which, "scalp", "hair"), 0.22 * on.dye[point, 3], uneven)
     return (color * (1 + uneven)[:, None]).clamp_(0, 1)
 
 

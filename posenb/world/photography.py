@@ -54,10 +54,7 @@ def _scenery(
     turn = torch.stack([rotation for _, rotation in plates])[which]  # (N, 3, 3)
     pixels = torch.stack([picture for picture, _ in plates]).view(-1, 3)
     lens = torch.zeros(count, 3, 3, device=chances.device)  # from the picture to rays
-    lens[:, 0, 0], lens[:, 1, 1] = (
-        1 / (size * camera.focal).unbind(-1)[0],
-        1 / (size * camera.focal[:, 1]),
-    )
+    lens[:, 0, 0], lens[:, 1, 1] = (1 / (size * camera.focal)).unbind(-1)
     lens[:, :2, 2] = (0.5 / size - camera.center) / camera.focal
     lens[:, 2, 2] = 1
     zoom = torch.tensor([rooms.VIEWS[setting].focal * size] * 2 + [1.0], device=chances.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -27,10 +28,14 @@ __all__ = ["PARTS", "Rendered", "Shots", "find", "look_of", "photograph", "rende
 _CHUNK = 400_000  # points at once: they stay near the processor
 _NEAREST = 0.3  # metres between the camera's plane and the nearest place of a body
 _SEEN = 0.3  # a normal may point away from the camera so far (cosine) and its point be drawn
-# Metres of flesh before a joint: it counts as seen if nothing nearer than that hides it.
+# A joint lies in flesh: it counts as seen if its pixel shows one of its own PARTS (of its side), at
+# most so many metres before it. Whatever else is before it hides it.
 FLESH = {
-    "pelvis": 0.2, "hip": 0.17, "knee": 0.1, "ankle": 0.09, "spine": 0.2, "neck": 0.13,
-    "nose": 0.07, "head_top": 0.13, "shoulder": 0.12, "elbow": 0.08, "wrist": 0.06,
+    "pelvis": (0.24, "hips torso left_thigh right_thigh"), "hip": (0.25, "hips torso thigh"),
+    "knee": (0.17, "thigh shank"), "ankle": (0.2, "shank foot"), "spine": (0.26, "torso hips"),
+    "neck": (0.24, "torso head"), "nose": (0.07, "head"), "head_top": (0.2, "head"),
+    "shoulder": (0.2, "torso upper_arm"), "elbow": (0.15, "upper_arm forearm"),
+    "wrist": (0.15, "forearm hand"),
 }  # fmt: skip
 _FLESH_HAND, _FLESH_FACE = 0.02, 0.012
 _GAPS = {"body": 0.04}  # metres between surfaces; in close-ups they are finer
@@ -128,7 +133,8 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
 
     Raises:
         ValueError: if there is nothing to photograph, a size is below 8, a camera is distorted, or
-            one is in the body, or so near that parts of the body are behind it.
+            one is in the body, or so near that parts of the body are behind it, or if a picture
+            shows nothing of its person. Who is partly out of the picture has invisible joints.
     """
     if len(shots) < 1 or size < 8:
         raise ValueError(f"expected a shot and 8 pixels at least, found {len(shots)} and {size}")
@@ -162,9 +168,11 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
             for some in alike.split(max(1, _CHUNK // len(points)))
         ]
     back = torch.argsort(order, stable=True)
-    return Rendered(
+    taken = Rendered(
         *(torch.cat([getattr(p, field.name) for p in pieces])[back] for field in fields(Rendered))
     )
+    _require_inside(taken)
+    return taken
 
 
 def _photograph(
@@ -204,7 +212,7 @@ def _photograph(
         images, hidden = photography.occlude(images, shots.chances, look.occluders)
         parts, depth = parts * ~hidden, torch.where(hidden, _NEAREST, depth)
     images = photography.develop(images.permute(0, 3, 1, 2), shots.chances, look)
-    return Rendered(images, *_labels(shots, transforms, depth, look, piece), parts)
+    return Rendered(images, *_labels(shots, transforms, depth, parts, look, piece), parts)
 
 
 def _require_before(depth: Tensor) -> None:
@@ -214,6 +222,17 @@ def _require_before(depth: Tensor) -> None:
         raise ValueError(
             f"{behind} cameras are in the body or too near (a part of it is less than {_NEAREST} m "
             "before the camera, or behind it): move them away, or the people"
+        )
+
+
+def _require_inside(taken: Rendered) -> None:
+    """ValueError unless something of the person, a pixel or a joint, is in each picture."""
+    joint = ((taken.keypoints >= 0) & (taken.keypoints < 1)).all(-1).any(-1)  # occluders hide all
+    out = int((~joint & (taken.parts == 0).all(-1).all(-1)).sum())
+    if out:
+        raise ValueError(
+            f"the person is out of the picture in {out} of {len(taken)} shots: turn the cameras to "
+            "the people, move the people, or widen the crop"
         )
 
 
@@ -277,7 +296,7 @@ def _light(
 ) -> Tensor:  # fmt: skip
     """Colours (H, 3) in the light: from the camera in the synthetic look, a lamp's in full ones."""
     if look.folds:
-        cloth = ((on.kind[point] == 6) | (on.kind[point] == 8)) * (0.3 * look.folds)
+        cloth = looks.among(on.kind[point], "cloth", "skirt") * (0.3 * look.folds)
         normal = _unit(normal + cloth * on.folds[outfit.cloth[person], :, point].T)
     flat = 0.66 + 0.36 * (-normal[2]).clamp_min(0)
     if look.shading:
@@ -298,7 +317,7 @@ def _light(
 
 
 def _labels(
-    shots: Shots, transforms: Tensor, depth: Tensor, look: Look, piece: str
+    shots: Shots, transforms: Tensor, depth: Tensor, parts: Tensor, look: Look, piece: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Keypoints (N, J, 2), depth (N, J), joints (N, J, 3) and which are visible (N, J)."""
     marks = load_body().to(shots.root.device).landmarks[_LANDMARKS[piece]]
@@ -309,25 +328,40 @@ def _labels(
         joints[:, a] = true[:, a] + look.convention * share * (true[:, b] - true[:, a])
     keypoints = shots.camera.project(joints)
     far = shots.camera.to_camera(joints)[..., 2]
-    flesh = torch.full_like(far[0], _FLESH_FACE if piece == "head" else _FLESH_HAND)
-    if piece == "body":
-        names = [name.removeprefix("left_").removeprefix("right_") for name in BODY17.joints]
-        flesh = flesh.new_tensor([FLESH[name] for name in names])
-    return keypoints, far - far[:, :1], joints, visibility(keypoints, far, depth, flesh)
+    seen = visibility(keypoints, far, depth, parts, _flesh(piece, far.shape[1]).to(far))
+    return keypoints, far - far[:, :1], joints, seen
 
 
-def visibility(keypoints: Tensor, far: Tensor, depth: Tensor, flesh: Tensor) -> Tensor:
+@cache
+def _flesh(piece: str, joints: int) -> Tensor:
+    """Metres of each part that may lie before each joint without hiding it, (J, PARTS)."""
+    if piece != "body":
+        return torch.full((joints, len(PARTS)), _FLESH_FACE if piece == "head" else _FLESH_HAND)
+    flesh = torch.zeros(joints, len(PARTS))
+    for row, name in zip(flesh, BODY17.joints, strict=True):
+        side, _, paired = name.partition("_")
+        metres, own = FLESH.get(paired) or FLESH[name]
+        for part in own.split():
+            row[PARTS.index(part if part in PARTS else f"{side}_{part}")] = metres
+    return flesh
+
+
+def visibility(
+    keypoints: Tensor, far: Tensor, depth: Tensor, parts: Tensor, flesh: Tensor
+) -> Tensor:
     """Which joints are in the picture and hidden by nothing but their own flesh, (N, J).
 
     Args:
         keypoints: (N, J, 2) in [0, 1] of the picture.
         far: their depth, metres, (N, J).
         depth: of what each pixel shows, (N, S, S), infinite where it shows nothing.
-        flesh: how much of its own lies before each joint at most, metres, (J,).
+        parts: number in PARTS of what each pixel shows, (N, S, S); 0 is the rest.
+        flesh: metres of each part that may lie before each joint, (J, PARTS).
     """
     size = depth.shape[-1]
     inside = ((keypoints >= 0) & (keypoints < 1)).all(-1)
     pixel = (keypoints * size).nan_to_num().clamp(0, size - 1).long()
     picture = torch.arange(len(depth), device=depth.device)[:, None]
-    before = depth[picture, pixel[..., 1], pixel[..., 0]]  # (N, J)
-    return inside & (before > far - flesh)
+    at = picture, pixel[..., 1], pixel[..., 0]
+    own = flesh[torch.arange(len(flesh), device=depth.device), parts[at]]  # (N, J)
+    return inside & (depth[at] > far - own)

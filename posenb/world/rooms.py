@@ -1,7 +1,7 @@
 """Backgrounds: rooms and streets in perspective, as the cameras around a person see them.
 
 A scene is a set of textured rectangles (`Panel`). `plate` looks at them from one eye and gives a
-wide picture; `rendering` cuts out of it what each camera sees by turning it (a homography). So a
+wide picture; `photography` cuts out of it what each camera sees by turning it (a homography). So a
 camera's background stands still, and all pictures of one place show the same place.
 """
 

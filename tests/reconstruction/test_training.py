@@ -19,6 +19,7 @@ from posenb.reconstruction.training import (
     DetectorTask,
     Labelled,
     augment,
+    degrade,
     mirror,
     recolor,
     similarity,
@@ -112,6 +113,28 @@ def test_recoloring_leaves_labels_alone() -> None:
     assert torch.equal(changed.keypoints, batch.keypoints)
     assert torch.equal(changed.depth, batch.depth)
     assert not torch.equal(changed.images, batch.images)
+
+
+def test_half_of_the_pictures_get_a_piece_of_another_and_labels_stay() -> None:
+    black_or_white = (torch.arange(400) % 2).view(-1, 1, 1, 1).expand(-1, 3, 48, 48).float()
+    labels = torch.zeros(400, 17, 2), torch.zeros(400, 17)
+    changed = degrade(Labelled(black_or_white, *labels), torch.Generator().manual_seed(0))
+    assert changed.keypoints is labels[0] and changed.depth is labels[1]
+    foreign = ((changed.images - black_or_white).mean(1).abs() > 0.5).float().mean((1, 2))  # (400,)
+    assert 0.4 < (foreign > 0).float().mean() < 0.6
+    assert foreign.max() < 0.18 and foreign[foreign > 0].mean() > 0.03  # sides of 0.1 to 0.4
+    assert changed.images.min() >= 0 and changed.images.max() <= 1
+
+
+def test_degraded_pictures_are_softer_and_noisier() -> None:
+    random = torch.Generator().manual_seed(0)
+    board = (torch.arange(48) % 2).float().expand(200, 3, 48, 48)
+    grey = torch.full_like(board, 0.5)
+    labels = torch.zeros(200, 17, 2), torch.zeros(200, 17)
+    contrast = degrade(Labelled(board, *labels), random).images.std((1, 2, 3))
+    assert contrast.min() < 0.3 and 0.4 < contrast.max() < 0.51
+    noise = degrade(Labelled(grey, *labels), random).images.std((1, 2, 3))
+    assert noise.min() < 0.005 and 0.04 < noise.max() < 0.065
 
 
 def test_labels_are_in_units_of_the_person() -> None:

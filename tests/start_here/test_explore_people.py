@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from posenb.show import explorer, style
-from posenb.start_here import explore_people
+from posenb.start_here import explore, explore_clip, explore_people
 from posenb.world.body import load_body
 from posenb.world.skeletons import BODY17
 
@@ -24,7 +24,7 @@ def test_every_corner_of_the_controls(recording: str, look: str) -> None:
     corners = [c for c in CORNERS if c["recording"] == recording and c["look"] == look]
     assert len(corners) == 2**8
     for parameters in corners:
-        person = explore_people.compute(parameters, SMALL)
+        person = explore_people.film(parameters, SMALL)
         assert person.images.shape == (3, SMALL, SMALL)
         assert person.images.isfinite().all() and person.images.std() > 0.02
         assert person.images.min() >= 0 and person.images.max() <= 1
@@ -35,20 +35,21 @@ def test_every_corner_of_the_controls(recording: str, look: str) -> None:
 
 
 def test_home_is_a_picture_of_the_stated_size() -> None:
-    person = explore_people.compute(HOME)
+    person, found = explore_people.compute(HOME)
+    assert found.shape == (17, 2) and found.isfinite().all()
     assert person.images.shape == (3, explore_people.SIZE, explore_people.SIZE)
     assert (person.parts > 0).float().mean() > 0.05
     assert person.visible.sum() >= 10
 
 
 def test_the_same_setting_gives_the_same_picture() -> None:
-    first, second = (explore_people.compute(HOME, SMALL) for _ in range(2))
+    first, second = (explore_people.film(HOME, SMALL) for _ in range(2))
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.keypoints, second.keypoints)
 
 
 def test_strength_leaves_person_and_camera_alone() -> None:
-    plain, full = (explore_people.compute(HOME | {"strength": s}, SMALL) for s in (0.0, 1.0))
+    plain, full = (explore_people.film(HOME | {"strength": s}, SMALL) for s in (0.0, 1.0))
     knee, wrist = BODY17.index("left_knee"), BODY17.index("right_wrist")
     assert torch.equal(plain.keypoints[[knee, wrist]], full.keypoints[[knee, wrist]])
     assert (plain.images - full.images).abs().mean() > 0.05
@@ -91,14 +92,31 @@ def test_bad_settings_are_named(parameters: dict[str, float]) -> None:
         explore_people.compute(parameters)
 
 
-def test_it_draws_four_panels() -> None:
+def test_the_detector_finds_a_synthetic_person_better_than_one_of_the_full_look() -> None:
+    far = []
+    for strength in (0.0, 1.0):
+        setting = HOME | {"strength": strength}
+        states = [explore_people.compute(setting | {"moment": m}) for m in range(0, 100, 10)]
+        off = [(s.found - s.person.keypoints).norm(dim=-1).mean() for s in states]
+        far.append(float(torch.stack(off).mean()))
+    assert far[0] < 0.1 and far[1] > 1.2 * far[0]
+
+
+def test_it_draws_five_panels() -> None:
     figure = style.new_figure(12, 3.5)
-    explore_people.draw(explore_people.compute(HOME, SMALL), figure)
-    assert [axes.get_title(loc="center") for axes in figure.axes][0] == "what a model is given"
-    assert len(figure.axes) == 4  # the scale of depth lies inside its panel
+    explore_people.draw(explore_people.compute(HOME), figure)
+    titles = [axes.get_title(loc="center") for axes in figure.axes]
+    assert titles[:2] == ["what a model is given", "what it finds"]
+    assert len(titles) == 5  # the scale of depth lies inside its panel
 
 
 def test_the_notebook_shows_this_explorer() -> None:
     root = Path(__file__).resolve().parents[2]
     text = (root / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert "explore_people.compute" in text and "explore_people.CONTROLS" in text
+
+
+def test_labels_of_sliders_are_not_cut_off() -> None:
+    """A browser shows 30 letters and then dots."""
+    for module in (explore, explore_clip, explore_people):
+        assert all(len(control.label) <= 30 for control in module.CONTROLS.values())

@@ -223,6 +223,35 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
         loop.fit(TinyTask(), 10, checkpoint=checkpoint, progress=False)
 
 
+class SavedTask(loop.Saved):
+    """Two networks, of which one is saved with its optimiser."""
+
+    parts = ("network", "optimizer")
+
+    def __init__(self, seed: int) -> None:
+        start = runtime.generator(seed)
+        self.network, self.other = nn.Linear(2, 1), nn.Linear(2, 1)
+        for parameter in (*self.network.parameters(), *self.other.parameters()):
+            nn.init.normal_(parameter, generator=start)
+        self.optimizer = torch.optim.Adam(self.network.parameters())
+        self.network(torch.ones(1, 2)).sum().backward()
+        self.optimizer.step()
+
+
+def test_the_state_of_named_parts_is_saved_and_loaded() -> None:
+    task, fresh = SavedTask(0), SavedTask(1)
+    state = task.state_dict()
+    by_hand = {"network": task.network.state_dict(), "optimizer": task.optimizer.state_dict()}
+    assert list(state) == list(by_hand)
+    assert checkpoints.state_hash(state) == checkpoints.state_hash(by_hand)
+    fresh.load_state_dict(by_hand)
+    assert checkpoints.state_hash(fresh.state_dict()) == checkpoints.state_hash(by_hand)
+    assert not torch.equal(fresh.other.weight, task.other.weight)
+    for wrong in ({}, {"network": by_hand["network"]}, by_hand | {"schedule": {}}):
+        with pytest.raises(ValueError, match="a state of network, optimizer is needed, found"):
+            fresh.load_state_dict(wrong)
+
+
 def test_ema_follows_its_definition() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     ema = loop.Ema(network)

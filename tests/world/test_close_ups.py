@@ -124,7 +124,8 @@ def test_bad_input_is_named() -> None:
         hands.get("feet")
     with pytest.raises(ValueError, match="count must be at least 1"):
         render("hands_real", 0, 0)
-    with pytest.raises(ValueError, match="in the body or too near"):
-        render(dataclasses.replace(real, distance=(0.05, 0.06)), 1, 0, SIZE)
+    for domain, near in ((real, 0.05), (faces.get("faces_wild"), 0.3)):
+        with pytest.raises(ValueError, match="in the body or too near"):
+            render(dataclasses.replace(domain, distance=(near, near)), 1, 0, SIZE)
     with pytest.raises(ValueError, match="split must be"):
         real.scenes(1, 0, "validation")  # type: ignore[arg-type]

@@ -174,6 +174,20 @@ def test_an_unknown_clip_is_named() -> None:
         motion.load_motion().clip("moonwalk")
 
 
+def test_an_altered_asset_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = assets.path(motion._ASSET).read_bytes()
+    manifest = (assets.FOLDER / "manifest.json").read_bytes()
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    assets.write_atomically(tmp_path / "manifest.json", manifest)
+    assets.write_atomically(tmp_path / motion._ASSET, data[:-1] + bytes([data[-1] ^ 1]))
+    motion.load_motion.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"humanoid\.npz is altered: expected sha256"):
+            motion.load_motion()
+    finally:
+        motion.load_motion.cache_clear()
+
+
 def test_wrong_joint_counts_and_orders_are_named() -> None:
     with pytest.raises(ValueError, match="17 parents need"):
         motion.forward_kinematics(torch.eye(3).expand(16, 3, 3), torch.zeros(16, 3), range(-1, 16))

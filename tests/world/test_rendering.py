@@ -212,10 +212,42 @@ def test_hidden_joints_are_invisible() -> None:
     far = people.camera.to_camera(result.joints3d)[..., 2]
     wall = torch.full((1, 64, 64), torch.inf)
     wall[:, :, 32:] = far.min() - 1
-    flesh = torch.full((17,), 0.1)
-    seen = rendering.visibility(result.keypoints, far, wall, flesh)
+    nothing, flesh = torch.zeros_like(result.parts), torch.full((17, len(clouds.PARTS)), 0.1)
+    seen = rendering.visibility(result.keypoints, far, wall, nothing, flesh)
     assert torch.equal(seen, result.keypoints[..., 0] < 0.5)
-    assert rendering.visibility(result.keypoints, far, wall + 5, flesh).all()
+    assert rendering.visibility(result.keypoints, far, wall + 5, nothing, flesh).all()
+
+
+TRUNK = ("pelvis", "right_hip", "left_hip", "spine", "neck", "head_top", "left_shoulder",
+         "right_shoulder")  # fmt: skip
+
+
+@pytest.mark.parametrize("domain", ["lab", "synthetic"])
+def test_a_trunk_seen_from_the_front_is_visible_and_behind_limbs_is_not(domain: str) -> None:
+    """Where pixels show the trunk, below 1 % of its joints count as hidden; all below hands do."""
+    people = shots(domain, 160, 3)
+    result = photograph(people, looks.LOOKS[domain], 64)
+    right, left, pelvis, neck = (
+        result.joints3d[:, BODY17.index(name)]
+        for name in ("right_shoulder", "left_shoulder", "pelvis", "neck")
+    )
+    across = torch.linalg.cross(left - right, neck - pelvis)
+    facing = torch.cosine_similarity(across, people.camera.position - neck).abs() > 0.7  # (N,)
+    assert facing.sum() > 30
+    inside = ((result.keypoints >= 0) & (result.keypoints < 1)).all(-1)
+    pixel = (result.keypoints * 64).long().clamp(0, 63)
+    part = result.parts[torch.arange(160)[:, None], pixel[..., 1], pixel[..., 0]]
+    own = rendering._flesh("body", 17)[torch.arange(17), part] > 0  # (N, J)
+    trunk = torch.tensor([BODY17.index(name) for name in TRUNK])
+    shown = (own & inside & facing[:, None])[:, trunk]
+    assert shown.sum() > 250 and (~result.visible[:, trunk])[shown].float().mean() < 0.01
+    covered = torch.zeros_like(inside)
+    for side in ("left", "right"):
+        hand = clouds.PARTS.index(f"{side}_hand")
+        wrist = result.depth[:, [BODY17.index(f"{side}_wrist")]]
+        covered |= (part == hand) & (wrist < result.depth - 0.15)
+    covered[:, [BODY17.index(f"{side}_wrist") for side in ("left", "right")]] = False
+    assert covered.sum() > 5 and not result.visible[covered].any()
 
 
 def test_a_wrist_behind_the_back_is_invisible_from_the_front() -> None:
@@ -237,20 +269,25 @@ def test_occluders_hide_joints() -> None:
     )
     assert torch.equal(clear.keypoints, hidden.keypoints)
     assert not (hidden.visible & ~clear.visible).any()
-    assert 0.03 < (clear.visible & ~hidden.visible).float().mean() < 0.3
+    assert 0.02 < (clear.visible & ~hidden.visible).float().mean() < 0.3
     assert ((clear.parts > 0) & (hidden.parts == 0)).any()
 
 
-def test_out_of_the_picture_is_invisible_and_not_clipped() -> None:
+@pytest.mark.parametrize("aside", [1.2, -1.2])
+def test_joints_out_of_the_picture_are_invisible_and_not_clipped(aside: float) -> None:
     people = standing()
-    away = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, 9.0]))
-    result = photograph(away, LAB, 48)
-    assert not result.visible.any() and (result.parts == 0).all()
-    assert (result.keypoints[..., 0] - 0.5).abs().min() > 1
-    near = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, 1.2]))
+    near = dataclasses.replace(people, root=people.root + torch.tensor([0.0, 0.0, aside]))
     half = photograph(near, SYNTHETIC, 48)
     outside = ((half.keypoints < 0) | (half.keypoints >= 1)).any(-1)
-    assert outside.any() and not (half.visible & outside).any()
+    assert 0 < outside.sum() < 17 and not (half.visible & outside).any()
+    torch.testing.assert_close(half.keypoints, people.camera.project(half.joints3d))
+
+
+def test_a_person_wholly_out_of_the_picture_is_an_error() -> None:
+    people = standing(3)
+    away = people.root + torch.tensor([[0.0, 0.0, 9.0], [0.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    with pytest.raises(ValueError, match=r"out of the picture in 2 of 3 shots: turn the cameras"):
+        photograph(dataclasses.replace(people, root=away), LAB, 48)
 
 
 # --- Looks ---------------------------------------------------------------------------------------
@@ -385,6 +422,11 @@ def test_bad_input_is_named() -> None:
         render(dataclasses.replace(domains.get("lab"), name="mine"), 1, 0)
     with pytest.raises(ValueError, match="blur must be in"):
         dataclasses.replace(LAB, blur=2.0)
-    for eye in ((0.05, 0.95, 0.0), (0.4, 1.0, 0.0)):
-        with pytest.raises(ValueError, match="in the body or too near"):
-            photograph(standing(eye=eye), SYNTHETIC, 48)
+    with pytest.raises(ValueError, match="expected a shot"):
+        photograph(standing(2)[:0], SYNTHETIC, 48)
+
+
+@pytest.mark.parametrize("eye", [(0.0, 0.9, 0.01), (0.05, 0.95, 0.0), (0.4, 1.0, 0.0)])
+def test_a_camera_in_the_body_is_an_error(eye: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="1 cameras are in the body or too near.*move them away"):
+        photograph(standing(eye=eye), SYNTHETIC, 48)

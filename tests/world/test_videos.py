@@ -105,6 +105,10 @@ def test_bad_input_is_named() -> None:
     for count, frames, stride in ((0, 2, 1), (1, 0, 1), (1, 2, 0)):
         with pytest.raises(ValueError, match="at least 1"):
             videos("lab", count, frames, 0, 16, stride)
+    for frames in ((), (1, 2), (0, 4, 2), (0, 0)):
+        for name in ("lab", "hands_real", "faces_wild"):
+            with pytest.raises(ValueError, match="at least one, ascending from 0"):
+                film(name, 2, frames, 0)
     with pytest.raises(ValueError, match=r"longer than every take .* a second"):
         video_pairs("lab", 1, 500, 0, 16)
     with pytest.raises(ValueError, match="no domain 'moon'"):
