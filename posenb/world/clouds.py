@@ -33,6 +33,9 @@ _REACH = {"head": 0.27}  # metres around the middle of the landmarks that close-
 _FINER = {"face": 0.8, "lips": 0.6, "iris": 0.4, "ears": 0.8}
 _FINER_CLOSE = {"lips": 0.6, "iris": 0.6, "scalp": 0.75}
 _LIDS = (0.013, 0.5)  # metres around the eyes where skin stretches as they close, and its share
+# Metres ahead, up and aside: lids and lips close over what is farther back; MakeHuman's teeth end
+# above the edge of the lip, where nobody sees them.
+_BEHIND = {"eyes": (-0.003, 0.0, 0.0), "teeth": (-0.006, -0.005, 0.0)}
 
 PARTS = (
     "background", "head", "torso", "hips",
@@ -124,9 +127,9 @@ def cloud(number: int, device: str = "cpu", piece: str = "body") -> Cloud:
         hand = torch.tensor([PARTS.index("left_hand"), PARTS.index("right_hand")])
         inset[torch.isin(part, hand)] /= 2
     rest = points.mean - inset * normals
-    if piece == "head":  # lids and lips close over what is behind them: straight back, 3 to 6 mm
-        for name, back in (("eyes", 0.003), ("teeth", 0.006)):
-            rest[body.layer[main] == body.layers.index(name), 0] -= back
+    if piece == "head":
+        for name, move in _BEHIND.items():
+            rest[body.layer[main] == body.layers.index(name)] += torch.tensor(move)
     shape = torch.cat([points.shape, points.expression]) if piece == "head" else points.shape
     made = Cloud(
         pixel=pixel,
@@ -179,11 +182,11 @@ def shown(body: Body, piece: str = "body") -> Tensor:
     near = near.norm(dim=-1) < _REACH.get(piece, 0.36)
     arm = [name for name in body.regions if name.endswith(("hand", "forearm", "upper_arm"))]
     if piece == "head":
-        # The lower teeth and the tongue do not follow the jaw well: only the upper teeth.
-        upper = body.skin.mean[first, 1] > body.landmarks["FACE68"].mean[60:, 1].mean()
-        seen |= among(layer, body.layers, ("mouth",)) | (
-            among(layer, body.layers, ("teeth",)) & upper
-        )
+        # The lower teeth and the tongue do not follow the jaw well: only the upper teeth. Height
+        # would not tell, for the rows overlap.
+        jaw = body.skin.expression[body.expressions.index("jaw_open"), first].norm(dim=-1)
+        seen |= among(layer, body.layers, ("mouth",))
+        seen |= among(layer, body.layers, ("teeth",)) & (jaw < 1e-3)
         return seen & near & ~among(region, body.regions, arm)
     arm = [name for name in arm if name.startswith(piece.removesuffix("hand"))]
     seen |= layer == body.layers.index("skin")  # a sleeve may end anywhere

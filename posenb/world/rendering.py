@@ -313,6 +313,10 @@ def _light(
         if shots.piece[0] > 0:  # close-ups are taken where the light is good
             full = 1.1 * full
         flat = flat.lerp(full, look.shading)
+    if shots.piece[0] == clouds.PIECES.index("head"):  # little light falls through narrow lips
+        jaw = shots.expression[:, load_body().expressions.index("jaw_open")]
+        teeth = looks.among(on.kind[point], "teeth")
+        flat = torch.where(teeth, flat * (5 * jaw).clamp(0.25, 1)[person], flat)
     return (color * flat[:, None]).clamp_max(1)
 
 

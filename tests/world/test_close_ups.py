@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 import torch
+from scipy import ndimage
 
-from posenb.world import clouds, faces, hands
+from posenb.world import clouds, faces, hands, looks, photography, rendering
 from posenb.world.body import load_body
 from posenb.world.clips import video_pairs, videos
 from posenb.world.filming import film, shots
@@ -110,6 +111,29 @@ def test_faces_do_what_their_domain_says() -> None:
     gap = (marks[:, 62] - marks[:, 66]).norm(dim=-1)
     opened = scenes.moves[:, 0, faces.MOVES.index("jaw_open")]
     assert torch.corrcoef(torch.stack([gap, opened]))[0, 1] > 0.8
+
+
+def test_open_mouths_show_a_row_of_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most show them in one piece; behind closed lips there are none to be seen."""
+
+    def teeth(
+        _cloud: object, on: looks.Canvas, _outfit: object, point: torch.Tensor, *_: object
+    ) -> torch.Tensor:
+        return looks.among(on.kind[point], "teeth")[:, None].expand(-1, 3).float()
+
+    monkeypatch.setattr(looks, "paint", teeth)
+    monkeypatch.setattr(rendering, "_light", lambda color, *_: color)
+    black = torch.zeros(1, 128, 128, 3)
+    monkeypatch.setattr(
+        photography, "background", lambda of, *_: black.repeat(len(of.focal), 1, 1, 1)
+    )
+    taken = shots(faces.get("faces_video"), 6, 0)
+    for jaw in (0.0, 0.2, 0.5):
+        expression = load_body().expression({"jaw_open": jaw}).expand(6, -1)
+        opened = dataclasses.replace(taken, expression=expression)
+        white = rendering.photograph(opened, looks.SYNTHETIC, 128).images[:, 0] > 0.5
+        pieces = [ndimage.label(picture, torch.ones(3, 3))[1] for picture in white.numpy()]
+        assert pieces.count(1) >= 4 if jaw else not any(pieces)
 
 
 def test_bad_input_is_named() -> None:
