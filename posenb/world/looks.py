@@ -469,10 +469,11 @@ def _palette(outfit: Outfit, pattern: float, pixel: float) -> Tensor:
     second = outfit.top.lerp(outfit.second, pattern)
     beard = skin.lerp(hair * 0.9, outfit.beard[:, None])
     dark = skin * skin.new_tensor([0.9, 0.45, 0.45])
+    teeth = skin.new_tensor([0.86, 0.82, 0.74]).expand_as(skin)
     rows = (
         skin, scalp, skin * skin.new_tensor([0.88, 0.66, 0.65]), eye, torch.full_like(eye, 0.18),
         skin.lerp(hair, 0.6), skin, outfit.shoes, outfit.bottom, hair,
-        dark * 0.3, torch.ones_like(eye) * eye.new_tensor([0.86, 0.82, 0.74]), dark * 0.15, skin.lerp(torch.ones_like(skin), 0.25),
+        dark * 0.3, teeth, dark * 0.15, skin.lerp(torch.ones_like(skin), 0.25),
         outfit.top, second, outfit.bottom, beard,
     )  # fmt: skip
     return torch.stack(rows, 1)

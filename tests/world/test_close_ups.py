@@ -114,25 +114,26 @@ def test_faces_do_what_their_domain_says() -> None:
 
 
 def test_open_mouths_show_a_row_of_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Teeth are in one piece, or in two; behind closed lips there are none to be seen."""
+    """Most show them in one piece; behind closed lips there are none to be seen."""
 
-    def teeth(_cloud: object, on: looks.Canvas, _outfit: object, point: torch.Tensor, *_: object):
+    def teeth(
+        _cloud: object, on: looks.Canvas, _outfit: object, point: torch.Tensor, *_: object
+    ) -> torch.Tensor:
         return looks.among(on.kind[point], "teeth")[:, None].expand(-1, 3).float()
 
     monkeypatch.setattr(looks, "paint", teeth)
     monkeypatch.setattr(rendering, "_light", lambda color, *_: color)
-    black = torch.zeros(1, 64, 64, 3)
-    monkeypatch.setattr(photography, "background", lambda of, *_: black.repeat(len(of.focal), 1, 1, 1))
+    black = torch.zeros(1, 128, 128, 3)
+    monkeypatch.setattr(
+        photography, "background", lambda of, *_: black.repeat(len(of.focal), 1, 1, 1)
+    )
     taken = shots(faces.get("faces_video"), 6, 0)
     for jaw in (0.0, 0.2, 0.5):
         expression = load_body().expression({"jaw_open": jaw}).expand(6, -1)
         opened = dataclasses.replace(taken, expression=expression)
-        white = rendering.photograph(opened, looks.SYNTHETIC, 64).images[:, 0] > 0.5
+        white = rendering.photograph(opened, looks.SYNTHETIC, 128).images[:, 0] > 0.5
         pieces = [ndimage.label(picture, torch.ones(3, 3))[1] for picture in white.numpy()]
-        if jaw:
-            assert max(pieces) <= 2 and sum(pieces) >= 4
-        else:
-            assert max(pieces) == 0
+        assert pieces.count(1) >= 4 if jaw else not any(pieces)
 
 
 def test_bad_input_is_named() -> None:
