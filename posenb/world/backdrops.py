@@ -23,7 +23,7 @@ from posenb.world.looks import chance
 Array = np.ndarray
 
 COLLAGES = 24
-SPAN = 3  # sides of a picture in the side of a collage: pictures are cut out of it anywhere
+SPAN = 3  # a collage is as large as 3 x 3 pictures; pictures are cut out of it anywhere
 _SHAPES = 800
 _SMALLEST, _LARGEST = 0.045, 1.2  # radii, in sides of a picture
 _DRAWN = 128  # pixels a side of the pictures for which collages are drawn
