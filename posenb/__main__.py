@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from posenb import flexpose, prior
 from posenb.flexpose import files
 from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
+from posenb.posynda import weights as lifters
+from posenb.posynda.tables import RUNS, TEACHING, Interrupted
 from posenb.prior import training
 from posenb.reconstruction import training as detecting
 from posenb.train import loop, runtime, sweep
@@ -30,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
+    except Interrupted as stopped:
+        print(f"posenb: {stopped}", file=sys.stderr)
+        return 130
     except (ValueError, FloatingPointError, DatasetError) as error:
         print(f"posenb: {error}", file=sys.stderr)
         return 2
@@ -95,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_detector)
 
+    train = chapters.add_parser("lifter", help="3D from 2D: the lifters that PoSynDA starts from")
+    train.add_argument("--denoiser", choices=list(TEACHING.lifters), required=True)
+    train.add_argument("--target", help="adapt it to this domain, for example stage")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--folder", type=Path, default=RUNS, help="checkpoints")
+    train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
+    train.set_defaults(run=_train_lifter)
+
     adapt = commands.add_parser("flexpose", help="poses like a few of your own; can be resumed")
     adapt.add_argument("--shots", type=Path, required=True, help="your poses, COCO keypoint JSON")
     adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
@@ -109,8 +123,21 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("table", help="run an experiment and write its result card")
     table.add_argument("name", help="chapter.table, for example prior.quality")
     table.add_argument("--seeds", type=int, nargs="+", help="default: the card's own")
-    table.add_argument("--target", help="of flexpose.table1: a domain, coco:PATH or mpii:PATH")
-    table.add_argument("--source", help="of flexpose.table1: a shipped prior, or the folder of one")
+    table.add_argument(
+        "--target",
+        help="of flexpose.table1: a domain, coco:PATH or mpii:PATH; "
+        "of posynda.table2: mpi_inf_3dhp:PATH, threedpw:PATH or human36m:PATH",
+    )
+    table.add_argument(
+        "--source",
+        help="of flexpose.table1: a shipped prior, or the folder of one; "
+        "of posynda.table2: human36m:PATH or mpi_inf_3dhp:PATH",
+    )
+    table.add_argument(
+        "--profile",
+        choices=runtime.PROFILES,
+        help="in place of POSENB_PROFILE; full: posynda.table2 on such films at the paper's size",
+    )
     table.add_argument("--jobs", type=int, default=1, help="processes at a time")
     table.set_defaults(run=_table)
     return parser
@@ -200,6 +227,15 @@ def _train_detector(options: argparse.Namespace) -> int:
     return 130 if history.interrupted else 0
 
 
+def _train_lifter(options: argparse.Namespace) -> int:
+    plan = lifters.Plan(options.denoiser, options.target, options.seed)
+    with runtime.threads(1):  # as the tables train it
+        made = lifters.train_lifter(plan, options.folder)
+        if not options.no_ship:
+            lifters.ship_lifter(made)
+    return 0
+
+
 def _steps(options: argparse.Namespace) -> int | None:
     """Steps of an adaptation, None for as many as usual."""
     if options.steps is not None and options.steps < 1:
@@ -248,6 +284,8 @@ def _table(options: argparse.Namespace) -> int:
         raise ValueError(f"{chapter} has no table {name!r}; it has: {', '.join(tables)}")
     wanted = {"seeds": options.seeds, "target": options.target, "source": options.source}
     given = {key: value for key, value in wanted.items() if value is not None}
+    if options.profile is not None:
+        os.environ["POSENB_PROFILE"] = options.profile  # processes of --jobs read it too
     for key in given.keys() - inspect.signature(tables[name]).parameters:
         raise ValueError(f"{options.name} has no --{key}")
     card = tables[name](jobs=options.jobs, **given)

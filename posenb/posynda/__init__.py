@@ -6,6 +6,7 @@ from posenb.posynda.adapt import PAPER, Adaptation, adapt
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.lifting import Lifted, Recipe, Trained, lift, train_lifter
 from posenb.posynda.networks import Denoiser, MixSTE, VideoPose
+from posenb.posynda.weights import lifters, load_lifter
 
 __all__ = [
     "PAPER",
@@ -19,5 +20,7 @@ __all__ = [
     "VideoPose",
     "adapt",
     "lift",
+    "lifters",
+    "load_lifter",
     "train_lifter",
 ]

@@ -14,16 +14,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from posenb.posynda.augmentation import align, jitter
+from posenb.posynda.augmentation import aims, align, jitter, lifted_places, put, total_length
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
 from posenb.posynda.lifting import LiftTask, Recipe, Trained, from_principal_point, hypothesise
 from posenb.posynda.networks import Denoiser, adaptable
 from posenb.posynda.windows import Windows
-from posenb.train import checkpoints, loop
+from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
 
-Augment = Literal["target", "plain", "none"]
+Augment = Literal["lifted", "target", "plain", "none"]
+AUGMENTS = ("lifted", "target", "plain", "none")
+_CHUNK = 64  # windows lifted at a time
+_GUESSES = 5  # hypotheses that tell where people of the target are
+_HOME = 256  # windows of the source that tell how long people are when lifted
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Adaptation(Recipe):
     """How a lifter adapts itself; each part can be switched off.
 
     Attributes:
-        augment: source pairs are put where the target's people are (`target`: F of Eq. 3),
-            changed at random (`plain`), or stay (`none`).
+        augment: source pairs are put where the target's people are, by F of Eq. 3 (`target`)
+            or by our `lifted_places` (`lifted`), changed at random (`plain`), or stay (`none`).
         low_rank: r of LoRA (Eq. 10); None: all weights learn.
         bias: learn the cross-dataset bias (Eq. 11).
         hypotheses: H of the teacher; 0: no teacher, no pseudo-labels.
@@ -66,8 +70,8 @@ class Adaptation(Recipe):
             ValueError: if one is out of range.
         """
         super().__post_init__()
-        if self.augment not in ("target", "plain", "none"):
-            raise ValueError(f"augment must be target, plain or none, found {self.augment!r}")
+        if self.augment not in AUGMENTS:
+            raise ValueError(f"augment must be one of {AUGMENTS}, found {self.augment!r}")
         if self.choose not in AGGREGATES:
             raise ValueError(f"choose must be one of {AGGREGATES}, found {self.choose!r}")
         if self.hypotheses < 0 or self.sampling_steps < 1:
@@ -128,7 +132,8 @@ def adapt(
         A new model, with LoRA and bias in it (`networks.merged` multiplies LoRA in).
 
     Raises:
-        ValueError: for windows without 3D, or such as the model cannot lift.
+        ValueError: for windows without 3D, or such as the model cannot lift, or keypoints without
+            a root where F needs it.
     """
     recipe = recipe or Adaptation()
     network = adaptable(model, recipe.low_rank, recipe.bias, seed)
@@ -162,6 +167,8 @@ class AdaptTask(LiftTask):
             )
         if recipe.augment == "plain" and self.source.root is None:
             raise ValueError("plain augmentation needs the source's root: Windows(root=...)")
+        if recipe.augment == "target":
+            aims(keypoints2d, network.root)  # now, not when such a window is drawn
         self.target = keypoints2d.to(self.device)
         self.seen = from_principal_point(self.target, camera)
         focal, center = intrinsics(camera, len(keypoints2d))
@@ -169,6 +176,8 @@ class AdaptTask(LiftTask):
         self.camera = Camera(eye.to(focal), origin.to(focal), focal, center).to(self.device)
         self.begin = round(recipe.warm_up * recipe.steps) if recipe.hypotheses else recipe.steps
         self.teacher = loop.Ema(network)
+        if recipe.augment == "lifted":
+            self.places = self._places()
 
     def pairs(self, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Lines 4 to 15 of Algorithm 1: D_aug, source and target pairs in one batch."""
@@ -197,6 +206,9 @@ class AdaptTask(LiftTask):
         if self.recipe.augment == "target":
             camera = self.camera[other]
             placed = align(poses, self.target[other], camera, self.network.root)
+        elif self.recipe.augment == "lifted":
+            camera = self.camera[other]
+            placed = put(poses, self.places[other], camera)
         elif self.recipe.augment == "plain":
             assert self.source.root is not None
             camera, root = self.source.camera[chosen], self.source.root[chosen]
@@ -204,6 +216,24 @@ class AdaptTask(LiftTask):
         else:
             return self.centred[chosen], poses
         return placed.keypoints - camera.center[:, None, None], placed.joints3d
+
+    @torch.no_grad()
+    def _places(self) -> Tensor:
+        """Where the lifter of the source thinks the target's people are, (M, T, 3)."""
+        random = runtime.generator((self.seed, 11), self.device)
+        steps, eta = self.recipe.sampling_steps, self.recipe.eta
+        self.network.eval()
+
+        def mean(keypoints: Tensor) -> Tensor:
+            parts = [
+                hypothesise(self.network, some, _GUESSES, steps, eta, random, self.diffusion)
+                for some in keypoints.split(_CHUNK)
+            ]
+            return torch.cat(parts).mean(1)  # (N, T, J, 3)
+
+        skeleton = self.source.skeleton
+        length = float(total_length(mean(self.centred[:_HOME]), skeleton).mean())
+        return lifted_places(mean(self.seen), self.target, self.camera, skeleton, length)
 
     @torch.no_grad()
     def _pseudo_labels(self, other: Tensor, random: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Source poses put where the target's people are (PoSynDA, Sec. 3.2), and a plain rival of it.
+"""Source poses put where the target's people are (PoSynDA, Sec. 3.2), and rivals of that.
 
 Poses are root-relative windows (N, T, J, 3) in metres in the camera's frame.
 """
@@ -10,12 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posenb.posynda.hypotheses import intrinsics, project
+from posenb.posynda.hypotheses import estimate_root, intrinsics, project
 from posenb.world.cameras import Camera
 from posenb.world.motion import quaternion_to_matrix, vector_to_quaternion
 from posenb.world.skeletons import Skeleton
 
 _NEAREST = 1.0  # metres: the root comes no nearer, or a hand would be behind the camera
+_TELLING = 0.1  # metres: a pose that explains its 2D from nearer only does not explain it
 
 
 class Placed(NamedTuple):
@@ -57,11 +58,7 @@ def align(joints3d: Tensor, keypoints2d: Tensor, camera: Camera, root: int = 0) 
             f"{tuple(joints3d.shape)} and {tuple(keypoints2d.shape)}"
         )
     focal, center = (value.to(joints3d)[:, None] for value in intrinsics(camera, len(joints3d)))
-    aim = keypoints2d[:, :, root]  # (N, T, 2)
-    if aim.isnan().any():
-        raise ValueError(
-            "the root joint is missing in some target frames: leave these windows out, or fill in"
-        )
+    aim = aims(keypoints2d, root)
     missing = keypoints2d.isnan()
     high = keypoints2d.masked_fill(missing, -torch.inf).amax(2)  # (N, T, 2)
     low = keypoints2d.masked_fill(missing, torch.inf).amin(2)
@@ -70,7 +67,81 @@ def align(joints3d: Tensor, keypoints2d: Tensor, camera: Camera, root: int = 0) 
     depth = ((focal[:, 0] * extent).sum(-1) / (2 * size)).clamp(min=_NEAREST)  # (N,)
     side = depth[:, None, None] * (aim - center) / focal  # (N, T, 2)
     place = torch.cat([side, depth[:, None, None].expand(*side.shape[:2], 1)], -1)  # (N, T, 3)
-    return Placed(project(joints3d + place[:, :, None], camera), joints3d, place)
+    return put(joints3d, place, camera)
+
+
+def aims(keypoints2d: Tensor, root: int) -> Tensor:
+    """Keypoints of the root, (N, T, 2), where `align` puts people.
+
+    Raises:
+        ValueError: if one is missing.
+    """
+    found = keypoints2d[:, :, root]
+    if found.isnan().any():
+        raise ValueError(
+            "the root joint is missing in some target frames: leave these windows out, fill it in, "
+            "or take augment='lifted', which does without"
+        )
+    return found
+
+
+def put(joints3d: Tensor, root: Tensor, camera: Camera) -> Placed:
+    """Poses at places in the camera's frame, and how it sees them there.
+
+    Args:
+        joints3d: root-relative, (N, T, J, 3).
+        root: (N, T, 3).
+        camera: one, or N.
+    """
+    return Placed(project(joints3d + root[:, :, None], camera), joints3d, root)
+
+
+def lifted_places(
+    lifted: Tensor, keypoints2d: Tensor, camera: Camera, skeleton: Skeleton, length: float
+) -> Tensor:
+    """Where people are whose poses a lifter has found: our rival of F's depth. Not in the paper.
+
+    F takes the distance from the size of a 2D box. That mixes how far somebody is with how small
+    one looks who crouches, or is seen from above. A lifter knows the pose, and so how far away it
+    must be (`estimate_root`). Where all the world looks smaller than at home it finds dwarfs near
+    by; so they are grown to the size of people first. As in `align`, a window has one depth.
+
+    A frame whose pose explains its 2D from nowhere before the camera has no say in that, and its
+    root goes behind the middle of the joints seen; a window of such frames goes as far away as
+    the median of the others.
+
+    Args:
+        lifted: root-relative poses of the target, metres, camera frame, (N, T, J, 3).
+        keypoints2d: that they were lifted from, in the units of the camera, (N, T, J, 2); NaN
+            where missing, be it the root.
+        camera: one, or N.
+        skeleton: of the J joints.
+        length: of all bones together that people of the source have when the same lifter lifts
+            them, metres; a mean of hypotheses has shorter ones than a body.
+
+    Returns:
+        Places of the root, metres, camera frame, (N, T, 3).
+
+    Raises:
+        ValueError: for wrong shapes, or a frame with fewer than 2 joints seen.
+    """
+    root = estimate_root(lifted[:, None], keypoints2d, camera)[:, 0]  # (N, T, 3)
+    depth = root[..., 2:]  # (N, T, 1)
+    tells = depth > _TELLING
+    grown = length / total_length(lifted, skeleton).mean(1)  # (N,)
+    far = grown[:, None, None] * depth.where(tells, torch.nan).nanmean(1, keepdim=True)  # (N, 1, 1)
+    usual = far.nanmedian().nan_to_num(_NEAREST)
+    far = far.where(~far.isnan(), usual).clamp(min=_NEAREST)
+    focal, center = (v.to(lifted)[:, None] for v in intrinsics(camera, len(lifted)))  # (N, 1, 2)
+    middle = (keypoints2d.nanmean(2) - center) / focal  # (N, T, 2)
+    sight = (root / depth).where(tells, torch.cat([middle, torch.ones_like(depth)], -1))
+    return sight * far
+
+
+def total_length(joints3d: Tensor, skeleton: Skeleton) -> Tensor:
+    """Length of all bones together, (...), of poses (..., J, 3)."""
+    parent, child = (list(ends) for ends in zip(*skeleton.bones, strict=True))
+    return (joints3d[..., child, :] - joints3d[..., parent, :]).norm(dim=-1).sum(-1)
 
 
 def jitter(
@@ -118,7 +189,7 @@ def jitter(
     moved = root * (depth * normal(1)).exp()[:, None]  # (N, T, 3): along the line of sight
     side = shift * normal(2)[:, None] * moved[..., 2:]
     moved = torch.cat([moved[..., :2] + side, moved[..., 2:].clamp(min=_NEAREST)], -1)
-    return Placed(project(poses + moved[:, :, None], camera), poses, moved)
+    return put(poses, moved, camera)
 
 
 def ancestry(skeleton: Skeleton) -> Tensor:

@@ -181,8 +181,7 @@ def combine(
         how: `mean`; `pose`: in every frame the pose with the smallest reprojection error (Eq. 4
             and 5); `joint`: every joint for itself (D3DP's, Shan et al., 2023); `plausible`: the
             window with the lowest `implausibility`; `mean_of_best`: the mean of that half of the
-            windows with the lowest; `rays`: the mean, put `onto_rays`. The last
-            three are ours.
+            windows with the lowest; `rays`: the mean, put `onto_rays`. The last three are ours.
         skeleton: of the J joints, for the last three.
 
     Returns:

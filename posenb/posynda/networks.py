@@ -333,7 +333,10 @@ class LoRA(nn.Module):
         super().__init__()
         outputs, inputs = base.weight.shape
         if not 1 <= rank < min(outputs, inputs):
-            raise ValueError(f"rank {rank} of a {outputs} x {inputs} matrix: expected 1 to below")
+            raise ValueError(
+                f"rank {rank} for a matrix of {outputs} x {inputs}: expected 1 to "
+                f"{min(outputs, inputs) - 1}"
+            )
         self.base = base.requires_grad_(False)
         drawn = torch.randn(rank, inputs, generator=random) / math.sqrt(inputs)
         self.a = nn.Parameter(drawn.to(base.weight))
@@ -391,13 +394,17 @@ def merged(model: Denoiser) -> Denoiser:
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int) -> None:
-    """Draw the weights of all layers with a generator of their own; places start small."""
+    """Draw the weights of all layers with a generator of their own.
+
+    Places are as large as what layer norm makes of a token. Starting at 0, as is usual, tokens do
+    not know for hundreds of steps whose joint they are.
+    """
     random = runtime.generator((seed, 8))
     for name, weight in module.named_parameters():
         if weight.is_meta:
             continue
         if name.endswith("place"):
-            weight.copy_(0.02 * torch.randn(weight.shape, generator=random))
+            weight.copy_(torch.randn(weight.shape, generator=random))
         elif name.endswith("bias"):
             weight.zero_()
         elif weight.ndim > 1:

@@ -146,9 +146,11 @@ def domain(name: str) -> Domain:
     """Source and targets of the chapter: those of `world.domains` with cameras of their own.
 
     `lab` has Human3.6M's focal length (1,145 pixels of 1,000). `stage` has 3DHP's wide lens (about
-    730) from nearer by: people are as large in the picture as in `lab`, but seen from knee height
-    to the ceiling. `stage_far` has the wide lens at the distances of `lab`, so that image scale
-    makes the gap. `outdoor` has a hand-held camera at all distances, and much 2D noise.
+    730) from nearer by: people are nearly as large as in `lab`, but seen from knee
+    height to the ceiling. `stage_far` has the wide lens at the distances of `lab`, so that image
+    scale makes the gap. `stage_marked` is `stage` with joints annotated at other places: the pelvis
+    higher, hips wider, neck and shoulders higher. `outdoor` has a hand-held camera at all
+    distances, and much 2D noise.
 
     Raises:
         ValueError: for another name.
@@ -163,6 +165,19 @@ _DOMAINS = {
     "stage": replace(domains.get("stage"), focal=730.0, noise=0.004),
     "stage_far": replace(
         domains.get("stage"), focal=600.0, distance=(4.2, 5.6), elevation=(5.0, 25.0), noise=0.004
+    ),
+    "stage_marked": replace(
+        domains.get("stage"),
+        focal=730.0,
+        noise=0.004,
+        convention=(
+            ("pelvis", "spine", 0.3),
+            ("right_hip", "left_hip", -0.2),
+            ("left_hip", "right_hip", -0.2),
+            ("neck", "head_top", 0.3),
+            ("right_shoulder", "head_top", 0.2),
+            ("left_shoulder", "head_top", 0.2),
+        ),
     ),
     "outdoor": replace(domains.get("outdoor"), focal=1000.0, distance=(2.5, 6.0)),
 }

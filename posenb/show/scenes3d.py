@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -23,19 +23,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posenb.show.figures import Picture, png, save
+from posenb.show.poses3d import CHOSEN, TRUTH, hypothesis_look, paint, pick, view_axes
 from posenb.show.style import CATEGORIES, INK, new_figure, styled
 
 if TYPE_CHECKING:
     from posenb.world.cameras import Camera
     from posenb.world.skeletons import Skeleton
 
-__all__ = ["cameras_scene", "clip_player", "show3d", "static_picture"]
+__all__ = ["cameras_scene", "clip_player", "hypotheses_scene", "show3d", "static_picture"]
 
 MOST_FRAMES = 40  # stored frames a clip: a notebook keeps them all
 MARGIN = 0.25  # round the people and cameras of the static picture, metres
 STILLS = 5  # frames in the static picture of a clip
 EYE = (1.25, -1.25, 0.45)  # plotly's view point: people of the clips face +x, so from their front
 SQUARE = 0.5  # side of a square of the ground grid, metres
+DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}  # matplotlib's and plotly's
 MIMETYPE = "application/vnd.plotly.v1+json"
 Array = NDArray[np.float32]
 
@@ -188,6 +190,56 @@ def cameras_scene(
     return go.Figure(data=traces, layout=_layout(title, low, high))
 
 
+def hypotheses_scene(
+    hypotheses: Tensor,
+    skeleton: Skeleton,
+    chosen: int | Tensor | None = None,
+    truth: Tensor | None = None,
+    title: str = "",
+) -> go.Figure:
+    """Several answers to one picture, to be turned: colours as in `poses3d.draw_hypotheses`.
+
+    One first sees them from between the camera and its right, a little from above.
+
+    Args:
+        hypotheses: metres, a camera's frame (x right, y down, z forward), (H, J, 3).
+        skeleton: names the bones.
+        chosen: number of a hypothesis, or a pose made of them, (J, 3).
+        truth: metres, camera frame, (J, 3).
+        title: what the scene shows.
+
+    Returns:
+        The scene; display it with `show3d`.
+
+    Raises:
+        ValueError: if a shape does not fit the skeleton, or there is no hypothesis `chosen`.
+    """
+    picked = pick(hypotheses, chosen)
+    known = {"chosen": picked, "truth": truth}
+    named = {name: pose for name, pose in known.items() if pose is not None}
+    shapes = {tuple(pose.shape) for pose in (*hypotheses[:1], *named.values())}
+    if not len(hypotheses) or shapes != {(len(skeleton), 3)}:
+        raise ValueError(
+            f"found hypotheses {tuple(hypotheses.shape)} and poses {sorted(shapes)}: expected "
+            f"(H > 0, {len(skeleton)}, 3) and ({len(skeleton)}, 3) of {skeleton.name}"
+        )
+    everything = torch.stack([*hypotheses, *named.values()])
+    upright = _upright(everything * everything.new_tensor([1.0, -1.0, -1.0]))
+    low, high = upright.min((0, 1)), upright.max((0, 1))
+    traces = []
+    for number, pose in enumerate(upright[: len(hypotheses)]):
+        color, style = hypothesis_look(number)
+        traces.append(_line(_bones(pose, skeleton), color, 3, DASHES[style]))
+        traces[-1].update(name="hypotheses", legendgroup="hypotheses", showlegend=number == 0)
+    looks = {"chosen": (CHOSEN, 10, "solid"), "truth": (TRUTH, 5, "dash")}
+    for name, pose in zip(named, upright[len(hypotheses) :], strict=True):
+        traces.append(_line(_bones(pose, skeleton), *looks[name]))
+        traces[-1].update(name=name, showlegend=True)
+    return go.Figure(
+        data=[traces[0], _ground(low, high), *traces[1:]], layout=_layout(title, low, high)
+    )
+
+
 def show3d(scene: go.Figure, alt: str, name: str | None = None) -> None:
     """Display a scene: to be turned in JupyterLab, as a picture with alt text everywhere else.
 
@@ -216,7 +268,7 @@ def static_picture(scene: go.Figure) -> Figure:
     """The scene as a flat figure: one panel, or five frames of a clip from first to last.
 
     Args:
-        scene: made by `clip_player` or `cameras_scene`.
+        scene: made by `clip_player`, `cameras_scene` or `hypotheses_scene`.
     """
     fixed = list(scene.data)
     stills: list[tuple[str, list[Any]]] = [("", fixed)]
@@ -233,7 +285,9 @@ def static_picture(scene: go.Figure) -> Figure:
     low, high = np.nanmin(inside, 0) - MARGIN, np.nanmax(inside, 0) + MARGIN
     wide, tall = (high - low)[:2]
     height = min(4.2, 11.0 / len(stills) * tall / wide)
-    figure = new_figure(height * wide / tall * len(stills), height + 0.8)
+    names = sum(1 for trace in fixed if trace.showlegend)
+    width = max(height * wide / tall * len(stills), 2.0 * names)
+    figure = new_figure(width, height + (1.2 if names else 0.8))
     with styled():
         for axes, (label, traces), panel in zip(
             figure.subplots(1, len(stills), squeeze=False).flat, stills, painted, strict=True
@@ -243,6 +297,10 @@ def static_picture(scene: go.Figure) -> Figure:
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
             axes.set_axis_off()
             axes.set_title(label, loc="center", fontweight="normal")
+        if names:
+            figure.legend(
+                *figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=names
+            )
         if scene.layout.title.text:
             figure.suptitle(scene.layout.title.text, x=0.01, ha="left")
     return figure
@@ -283,11 +341,11 @@ def _person(pose: Array, skeleton: Skeleton) -> go.Scatter3d:
     )
 
 
-def _line(points: Array, color: str, width: float) -> go.Scatter3d:
+def _line(points: Array, color: str, width: float, dash: str = "solid") -> go.Scatter3d:
     return go.Scatter3d(
         **_places(points),
         mode="lines",
-        line={"width": width, "color": color},
+        line={"width": width, "color": color, "dash": dash},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -331,10 +389,7 @@ def _moved(trace: go.Scatter3d, place: go.Scatter3d) -> go.Scatter3d:
 
 def _project(trace: go.Scatter3d) -> Array:
     """A trace's points seen from `EYE` without perspective: right, up, towards the eye, (P, 3)."""
-    towards = np.array(EYE) / np.linalg.norm(EYE)
-    right = np.cross((0, 0, 1), towards)
-    right /= np.linalg.norm(right)
-    axes = np.stack([right, np.cross(towards, right), towards])
+    axes = view_axes(EYE, np.cross((0, 0, 1), EYE))
     return (np.stack([trace.x, trace.y, trace.z], -1) @ axes.T).astype(np.float32)
 
 
@@ -343,18 +398,13 @@ def _paint(axes: Axes, trace: go.Scatter3d, points: Array, order: int) -> None:
     if "lines" in trace.mode:
         pieces = np.stack([points[:-1], points[1:]], 1)  # (P - 1, 2, 3)
         whole = np.isfinite(pieces).all((1, 2))
-        colors = trace.line.color
-        colors = np.array([colors] * len(points) if isinstance(colors, str) else colors)
-        sequence = pieces[whole][:, :, 2].mean(1).argsort()
-        axes.add_collection(
-            LineCollection(
-                pieces[whole][sequence][:, :, :2],
-                colors=colors[:-1][whole][sequence],
-                linewidths=trace.line.width / 2,
-                capstyle="round",
-                zorder=order,
-            )
-        )
+        color = trace.line.color
+        colors = np.array([color] * len(points) if isinstance(color, str) else color)
+        style = next(flat for flat, dash in DASHES.items() if dash == (trace.line.dash or "solid"))
+        paint(
+            axes, pieces[whole], colors[:-1][whole], trace.line.width / 2, order, style=style,
+            label=trace.name if trace.showlegend else None,
+        )  # fmt: skip
     if "markers" in trace.mode:
         right, up, _ = points.T
         axes.scatter(

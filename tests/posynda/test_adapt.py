@@ -20,8 +20,8 @@ from posenb.posynda import (
     train_lifter,
     windows,
 )
-from posenb.posynda.adapt import AdaptTask
-from posenb.posynda.augmentation import align, jitter
+from posenb.posynda.adapt import AUGMENTS, AdaptTask
+from posenb.posynda.augmentation import align, jitter, lifted_places, put, total_length
 from posenb.posynda.hypotheses import AGGREGATES, combine
 from posenb.posynda.lifting import LiftTask, from_principal_point, hypothesise
 from posenb.train import loop, runtime
@@ -149,11 +149,13 @@ def test_no_argument_takes_a_label_of_the_target():
     assert set(inspect.signature(AdaptTask).parameters) <= taken | {"network"}
 
 
-def test_only_the_cameras_intrinsics_are_seen(source, target):
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_only_the_cameras_intrinsics_are_seen(source, target, augment):
     """Not even where the camera stood: its extrinsics, with a root, would be a label."""
     blind = Camera(torch.eye(3), torch.zeros(3), target.camera.focal, target.camera.center)
+    recipe = replace(QUICK, augment=augment)
     models = [
-        adapt(small(), source, target.keypoints, camera, QUICK, **QUIET).model
+        adapt(small(), source, target.keypoints, camera, recipe, **QUIET).model
         for camera in (target.camera, blind)
     ]
     assert not changed(*models)
@@ -235,6 +237,41 @@ def test_a_batch_is_that_of_algorithm_1(source, target):
     torch.testing.assert_close(poses[4:], best)
 
 
+def test_lifted_augmentation_puts_source_pairs_at_the_places_of_the_target(source, target):
+    """Those that the lifter of the source finds; people are as long as it lifts the source's."""
+    recipe = replace(QUICK, augment="lifted", hypotheses=0)
+    keypoints = target.keypoints.clone()
+    keypoints[3, 1, 0] = torch.nan  # `align` could not do without this root
+    target = replace(target, keypoints=keypoints)
+    task = task_of(source, target, recipe)
+    random, means = runtime.generator((0, 11)), []
+    with torch.no_grad():
+        for seen in (source.keypoints, target.keypoints):
+            means.append(hypothesise(small(), seen, 5, 2, 1.0, random, DIFFUSION).mean(1))
+    length = float(total_length(means[0], source.skeleton).mean())
+    places = lifted_places(means[1], keypoints, target.camera, source.skeleton, length)
+    assert task.places.isfinite().all() and task.places.shape == (30, T, 3)
+    torch.testing.assert_close(task.places, places, rtol=1e-4, atol=1e-4)
+    found, poses = task.pairs(0, runtime.generator(5))
+    random = runtime.generator(5)
+    chosen, other = (torch.randint(n, (6,), generator=random) for n in (40, 30))
+    placed = put(source.joints3d[chosen], task.places[other], target.camera[other])
+    torch.testing.assert_close(found, placed.keypoints)  # the principal point is at 0
+    assert torch.equal(poses, source.joints3d[chosen])
+    twice = replace(target, keypoints=keypoints / 2)
+    assert not torch.allclose(task_of(source, twice, recipe).places, task.places, rtol=0.1)
+
+
+def test_the_lifter_that_tells_the_places_is_that_of_the_source(source, target):
+    """So they are the same for every recipe, and after every step."""
+    recipe = replace(QUICK, augment="lifted")
+    task, other = (task_of(source, target, replace(recipe, low_rank=r)) for r in (4, None))
+    before = task.places.clone()
+    for step in range(4):
+        task.step(step)
+    assert torch.equal(task.places, before) and torch.equal(other.places, before)
+
+
 @pytest.mark.parametrize("augment", ["plain", "none"])
 def test_other_augmentations_never_look_at_the_target(source, target, augment):
     recipe = replace(QUICK, augment=augment, hypotheses=0)
@@ -293,10 +330,12 @@ def test_training_lowers_the_loss(source, target):
     assert min(losses[3:]) < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("decay", [0.0, 1.0])
-def test_stopped_and_resumed_gives_the_same_bits(source, target, tmp_path, decay):
+@pytest.mark.parametrize(
+    "changes", [{"teacher_decay": 0.0}, {"teacher_decay": 1.0}, {"augment": "lifted"}]
+)
+def test_stopped_and_resumed_gives_the_same_bits(source, target, tmp_path, changes):
     def run(steps, path):
-        task = task_of(source, target, replace(QUICK, steps=6, teacher_decay=decay))
+        task = task_of(source, target, replace(QUICK, steps=6, **changes))
         loop.fit(task, steps, checkpoint=path, progress=False)
         return state_hash([task.network.state_dict(), task.teacher.state_dict()])
 
@@ -310,6 +349,7 @@ def test_a_checkpoint_of_other_settings_is_refused(source, target, tmp_path):
     adapt(small(), source, target.keypoints, target.camera, QUICK, **options)
     for changes, reason in (
         ({"recipe": replace(QUICK, teacher_decay=0.0)}, "teacher_decay"),
+        ({"recipe": replace(QUICK, augment="lifted")}, "augment"),
         ({"keypoints2d": target.keypoints[:9], "camera": target.camera[:9]}, "target"),
         ({"model": small(seed=2)}, "start"),
         ({"seed": 4}, "start|seed"),
@@ -348,6 +388,10 @@ def test_input_that_cannot_be_lifted_is_refused(source, target):
     rootless = replace(source, root=None)
     with pytest.raises(ValueError, match="needs the source's root"):
         adapt(model, rootless, keypoints, camera, replace(QUICK, augment="plain"), **QUIET)
+    headless = keypoints.clone()
+    headless[-1, 2, 0] = torch.nan
+    with pytest.raises(ValueError, match="root joint is missing.*augment='lifted'"):
+        AdaptTask(model, source, QUICK, 0, DIFFUSION, headless, camera)
     frozen = small().requires_grad_(False)
     with pytest.raises(ValueError, match="nothing to train"):
         train_lifter(frozen, source, Recipe(steps=1), **QUIET)
@@ -374,3 +418,8 @@ def test_input_that_cannot_be_lifted_is_refused(source, target):
 def test_recipes_without_sense_are_refused(numbers):
     with pytest.raises(ValueError, match=next(iter(numbers))):
         Adaptation(**numbers)
+
+
+def test_an_unknown_augmentation_names_those_there_are():
+    with pytest.raises(ValueError, match="'lifted', 'target', 'plain', 'none'.*found 'all'"):
+        Adaptation(augment="all")

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from posenb.posynda import windows
-from posenb.posynda.augmentation import align, ancestry, jitter
-from posenb.posynda.hypotheses import project
+from posenb.posynda.augmentation import (
+    align,
+    ancestry,
+    jitter,
+    lifted_places,
+    put,
+    total_length,
+)
+from posenb.posynda.hypotheses import estimate_root, project
 from posenb.train import runtime
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, HAND21
 
 N, T = 6, 5
 
@@ -129,3 +138,141 @@ def test_plain_augmentation_changes_what_it_says(source):
     for placed in (turned, run(depth=0.3), run(shift=0.2)):
         again = project(placed.joints3d + placed.root[:, :, None], source.camera)
         assert torch.equal(placed.keypoints, again)
+
+
+@pytest.fixture(scope="module", params=["screen", "pixels", "plane"])
+def steady(request):
+    """Windows without noise, whose people stay at one depth; and the length of their bones."""
+    some = windows.sample(windows.domain("stage"), N, 2, T, units=request.param)
+    root = some.root.double()
+    root = root / root[..., 2:] * root[..., 2:].mean(1, keepdim=True)
+    some = replace(some, joints3d=some.joints3d.double(), root=root)
+    exact = project(some.joints3d + root[:, :, None], some.camera)
+    return replace(some, keypoints=exact)
+
+
+def length_of(some):
+    """What `lifted_places` gets where everybody is as long as the first."""
+    return float(total_length(some.joints3d[0], BODY17).mean())
+
+
+def alike(some):
+    """Windows one by one, each with the length of its own person."""
+    return [some[n : n + 1] for n in range(len(some))]
+
+
+def places(some, lifted=None, keypoints=None, length=None):
+    lifted = some.joints3d if lifted is None else lifted
+    keypoints = some.keypoints if keypoints is None else keypoints
+    length = length_of(some) if length is None else length
+    return lifted_places(lifted, keypoints, some.camera, BODY17, length)
+
+
+def test_put_sees_poses_where_they_are(steady):
+    """As the camera itself projects, frame by frame."""
+    placed = put(steady.joints3d, steady.root, steady.camera)
+    still = replace(
+        steady.camera,
+        rotation=torch.eye(3).expand(N, 3, 3),
+        translation=torch.zeros(N, 3),
+    )
+    for t in range(T):
+        points = (steady.joints3d + steady.root[:, :, None])[:, t].float()
+        torch.testing.assert_close(
+            placed.keypoints[:, t].float(), still.project(points), rtol=1e-4, atol=1e-4
+        )
+    assert placed.joints3d is steady.joints3d and placed.root is steady.root
+
+
+@pytest.mark.parametrize("skeleton", [BODY17, HAND21])
+def test_total_length_against_a_slow_loop(skeleton):
+    poses = torch.randn(2, 3, len(skeleton), 3, generator=runtime.generator(0))
+    found = total_length(poses, skeleton)
+    assert found.shape == (2, 3)
+    for n in range(2):
+        for t in range(3):
+            expected = 0.0
+            for joint, parent in enumerate(skeleton.parents):
+                if parent >= 0:
+                    gap = poses[n, t, joint] - poses[n, t, parent]
+                    expected += float(gap.square().sum().sqrt())
+            assert float(found[n, t]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_true_poses_are_found_where_they_are(steady):
+    for some in alike(steady):
+        found = places(some)
+        torch.testing.assert_close(found, some.root, rtol=1e-5, atol=1e-5)
+        assert (found[..., 2].std(1) < 1e-9).all()  # one depth a window
+
+
+def test_a_window_has_one_depth_on_the_lines_of_sight(source):
+    """People who walk to or from the camera: the mean depth, and the place in the picture stays."""
+    moving = replace(source, joints3d=source.joints3d.double(), root=source.root.double())
+    keypoints = project(moving.joints3d + moving.root[:, :, None], moving.camera)
+    for some in alike(replace(moving, keypoints=keypoints)):
+        found = places(some)
+        mean = some.root[..., 2:].mean(1, keepdim=True)
+        expected = some.root / some.root[..., 2:] * mean
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.5, 0.9, 1.3])
+def test_dwarfs_near_by_are_people_farther_off(steady, size):
+    for some in alike(steady):
+        shrunk = size * some.joints3d
+        near = estimate_root(shrunk[:, None], some.keypoints, some.camera)[:, 0]
+        torch.testing.assert_close(near, size * some.root, rtol=1e-4, atol=1e-4)
+        found = places(some, shrunk, length=length_of(some))
+        torch.testing.assert_close(found, some.root, rtol=1e-4, atol=1e-4)
+
+
+def test_everybody_gets_the_one_length(steady):
+    """Who is longer than that is seen as farther off than it is, by as much."""
+    length = length_of(steady)
+    share = length / total_length(steady.joints3d, BODY17).mean(1)
+    found = places(steady, length=length)
+    expected = share[:, None, None] * steady.root
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("joints", [[13], [0], [0, 1, 4, 7], [0, *range(3, 17)]])
+def test_missing_joints_move_nobody(steady, joints):
+    """Not even the root, or all but two: what is there is exact."""
+    for some in alike(steady):
+        keypoints = some.keypoints.clone()
+        keypoints[:, 1:3, joints] = torch.nan
+        found = places(some, keypoints=keypoints)
+        torch.testing.assert_close(found, some.root, rtol=1e-4, atol=1e-4)
+    keypoints = steady.keypoints.clone()
+    keypoints[0, 0, 1:] = torch.nan
+    with pytest.raises(ValueError, match="fewer than 2 joints"):
+        places(steady, keypoints=keypoints)
+
+
+def test_nobody_comes_nearer_than_a_metre_and_all_stay_on_their_line_of_sight(steady):
+    length = length_of(steady)
+    whole, tiny = (places(steady, length=value) for value in (length, length / 100))
+    torch.testing.assert_close(tiny, whole / whole[..., 2:], rtol=1e-6, atol=1e-9)
+    assert (tiny[..., 2] == 1).all()
+    assert put(steady.joints3d, tiny, steady.camera).keypoints.isfinite().all()
+
+
+def test_poses_that_explain_nothing_do_no_harm(steady):
+    """A pose turned about leaves its root behind the camera: others say how far it is."""
+    turned = steady.joints3d.clone()
+    turned[1, 2] = -turned[1, 2]  # one frame
+    turned[4] = -turned[4]  # a whole window
+    behind = estimate_root(turned[:, None], steady.keypoints, steady.camera)[:, 0, :, 2]
+    assert (behind[1, 2] < 0.1) and (behind[4] < 0.1).all()
+    whole, found = places(steady), places(steady, turned)
+    good = [0, 2, 3, 5]
+    assert torch.equal(found[good], whole[good])
+    kept = [t for t in range(T) if t != 2]
+    torch.testing.assert_close(found[1, kept], whole[1, kept], rtol=1e-4, atol=1e-4)
+    assert torch.equal(found[4, :, 2], found[[0, 1, 2, 3, 5], 0, 2].median().expand(T))
+    torch.testing.assert_close(found[1, :, 2], whole[1, :, 2], rtol=1e-4, atol=1e-4)
+    away = found / found[..., 2:] - steady.root / steady.root[..., 2:]
+    assert away.norm(dim=-1).max() < 0.2  # metres a metre: within the body
+    nobody = places(steady, -steady.joints3d)
+    assert nobody.isfinite().all() and (nobody[..., 2] == 1).all()

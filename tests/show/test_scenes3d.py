@@ -165,3 +165,50 @@ def test_show3d_needs_a_description(joints: Tensor, shown: list[dict[str, Any]])
     with pytest.raises(ValueError, match="alt is empty"):
         scenes3d.show3d(scenes3d.clip_player(joints[:2], BODY17), " ")
     assert not shown
+
+
+def answers(joints: Tensor) -> tuple[Tensor, Tensor]:
+    truth = (joints[0] - joints[0, :1]) * torch.tensor([1.0, -1.0, -1.0])  # as a camera sees it
+    noise = torch.randn(3, 17, 3, generator=torch.Generator().manual_seed(0))
+    return truth + 0.05 * noise, truth
+
+
+def test_hypotheses_stand_upright_with_the_camera_in_front(joints: Tensor) -> None:
+    hypotheses, truth = answers(joints)
+    scene = scenes3d.hypotheses_scene(hypotheses, BODY17, 1, truth, "Three answers")
+    by_name = {trace.name: places(trace) for trace in scene.data if trace.showlegend}
+    assert list(by_name) == ["hypotheses", "chosen", "truth"]
+    x, y, z = by_name["truth"].reshape(-1, 3, 3)[:, :2].transpose(2, 0, 1)
+    wanted = truth[torch.tensor(BODY17.bones)]  # (bones, 2, 3)
+    np.testing.assert_allclose(np.stack([x, -z, y], -1), wanted, atol=6e-4)
+    thin = [trace for trace in scene.data if trace.name == "hypotheses"]
+    np.testing.assert_array_equal(places(thin[1]), by_name["chosen"])
+    assert len(thin) == 3 and scene.layout.title.text == "Three answers"
+    ground = places(scene.data[1])
+    assert np.nanmax(ground) < 3 and np.nanmin(ground[:, 2]) == np.nanmax(ground[:, 2])
+
+
+def test_the_flat_picture_of_hypotheses_names_them(joints: Tensor) -> None:
+    hypotheses, truth = answers(joints)
+    scene = scenes3d.hypotheses_scene(hypotheses, BODY17, hypotheses.mean(0), truth)
+    picture = scenes3d.static_picture(scene)
+    assert [text.get_text() for text in picture.legends[0].get_texts()] == [
+        "hypotheses",
+        "chosen",
+        "truth",
+    ]
+    lonely = scenes3d.hypotheses_scene(hypotheses[:1], BODY17)
+    assert [t.name for t in lonely.data if t.showlegend] == ["hypotheses"]
+    assert min(size(lonely)) > 200
+
+
+def test_hypotheses_that_do_not_fit_are_refused(joints: Tensor) -> None:
+    hypotheses, truth = answers(joints)
+    with pytest.raises(ValueError, match="BODY17|body17"):
+        scenes3d.hypotheses_scene(hypotheses[:, :16], BODY17)
+    with pytest.raises(ValueError, match="BODY17|body17"):
+        scenes3d.hypotheses_scene(hypotheses, BODY17, truth=truth[:, :2])
+    with pytest.raises(ValueError, match="H > 0"):
+        scenes3d.hypotheses_scene(hypotheses[:0], BODY17, truth=truth)
+    with pytest.raises(ValueError, match="there are 3 hypotheses"):
+        scenes3d.hypotheses_scene(hypotheses, BODY17, 3)

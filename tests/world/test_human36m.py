@@ -74,6 +74,7 @@ def test_films_of_four_cameras(file: Path) -> None:
         # every joint by its name: left is left, the root is the pelvis, y is up, metres
         torch.testing.assert_close(film.joints3d, people(0), atol=1e-5, rtol=0)
         assert film.visible.all() and film.valid.all() and film.camera.shape == (6,)
+        assert film.width == 1000 and (film.camera.center[:, 0] - 500).abs().max() < 20
         projected = film.camera.project(film.joints3d)
         torch.testing.assert_close(film.keypoints, projected, atol=0.02, rtol=0)
         assert (film.camera.to_camera(film.joints3d)[..., 2] > 2).all()

@@ -82,7 +82,7 @@ def test_training_films(tmp_path: Path) -> None:
     ]
     for film in found[:3]:
         check(film, people(0))
-        assert film.valid.all()
+        assert film.valid.all() and film.width == 2048
     check(found[3], people(1, 4))
     assert found[1].source.endswith("data_train_3dhp.npz: S1 Seq1/2")
     assert next(films(f"mpi_inf_3dhp:{path}")).source == found[0].source
@@ -125,6 +125,8 @@ def test_test_films_and_their_invalid_frames(tmp_path: Path) -> None:
     assert [film.subject for film in found] == [f"TS{n}" for n in range(1, 7)]
     for number, film in enumerate(found, 1):
         assert film.fps is None and film.visible.all()
+        assert film.width == (1920 if number > 4 else 2048)
+        assert (2 * film.camera.center[:, 0] - film.width).abs().max() < 50
         assert film.valid[:-1].all() and not film.valid[-1].any()
         assert (film.joints3d[-1] == 0).all()
         torch.testing.assert_close(

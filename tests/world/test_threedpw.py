@@ -89,6 +89,7 @@ def test_films_of_each_person_with_a_moving_camera(file: Path) -> None:
     ]
     for person, film in enumerate(found):
         assert (film.action, film.view, film.fps) == ("downtown_walking_00", "phone", 30.0)
+        assert film.width == 1080
         rows = [0, 1, 2, 4, 5] if person == 0 else list(range(FRAMES))
         assert film.valid[rows][:, EXACT].all() and not film.valid[:, UNKNOWN].any()
         assert person == 1 or not film.valid[3].any()  # the camera was not aligned
@@ -114,6 +115,12 @@ def test_films_of_each_person_with_a_moving_camera(file: Path) -> None:
         assert (film.camera.position[rows, 1] - 1.6).abs().max() < 1e-4
     assert [film.source for film in films(f"threedpw:{file}")] == [film.source for film in found]
     assert found[1].source.endswith("downtown_walking_00.pkl: person 1")
+
+
+def test_a_phone_on_its_side_has_wider_pictures(tmp_path: Path) -> None:
+    matrix = np.array([[1961.0, 0, 960], [0, 1969.0, 540], [0, 0, 1]])
+    path = write(tmp_path / "test" / "a.pkl", {**content(), "cam_intrinsics": matrix})
+    assert next(threedpw.sequences(path)).width == 1920
 
 
 def test_detections(file: Path) -> None:

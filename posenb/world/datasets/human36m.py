@@ -25,6 +25,7 @@ ORIGIN = (
     "only)"
 )
 FPS = 50.0
+WIDTH = 1000.0  # pixels, of all four cameras; two of them are 1000 high, two 1002
 KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # BODY17 among the 32
 Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))  # of the file's world, whose z is up
 
@@ -154,6 +155,7 @@ def sequences(
                     subject=subject,
                     action=str(take).split(" ")[0],
                     view=view,
+                    width=WIDTH,
                 )
 
 

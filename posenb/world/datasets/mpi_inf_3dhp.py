@@ -61,6 +61,8 @@ CAMERAS = """
 .000575281 .06160985 -.9981001 .2082146 -.9762325 -.06013997 -.978083 -.2077844 -.01338968
 """
 STUDIO = "8"  # films TS1 to TS4
+OUTDOOR = ("TS5", "TS6")
+WIDTH, OUTDOOR_WIDTH = 2048.0, 1920.0  # pixels
 # The camera of TS5 and TS6, in metres: as above, and OpenCV's k1, k2, p1, p2, k3.
 OUTDOOR_LENS = (1683.98346, 1672.59371, 939.857540, 560.140743)
 OUTDOOR_DISTORTION = (-0.276859611, 0.131125256, -0.000360494, -0.001149441, -0.049318332)
@@ -83,7 +85,7 @@ def camera(view: str) -> Camera:
         ValueError: for another camera.
     """
     lines = dict(line.split(" ", 1) for line in CAMERAS.strip().split("\n"))
-    if view in ("TS5", "TS6"):
+    if view in OUTDOOR:
         right, up = (torch.tensor(v, dtype=torch.float64) for v in (OUTDOOR_RIGHT, OUTDOOR_UP))
         rotation = torch.stack([right, -up, torch.linalg.cross(up, right)])  # (3, 3)
         lens = rotation.new_tensor(OUTDOOR_LENS)
@@ -252,7 +254,16 @@ def _film(
             "height (univ_annot3)?", path, record, miss,
         )  # fmt: skip
     return build(
-        path, record, world, pixels, lens, fps=fps, subject=subject, action=action, view=view
+        path,
+        record,
+        world,
+        pixels,
+        lens,
+        fps=fps,
+        subject=subject,
+        action=action,
+        view=view,
+        width=OUTDOOR_WIDTH if view in OUTDOOR else WIDTH,
     )
 
 

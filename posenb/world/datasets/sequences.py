@@ -36,6 +36,7 @@ class Sequence3D:
         subject: who it is, such as S9.
         action: what is done.
         view: the camera's name.
+        width: of the picture, pixels; the files do not hold it, so it is the data set's.
         source: the file and the record in it.
     """
 
@@ -48,6 +49,7 @@ class Sequence3D:
     subject: str
     action: str
     view: str
+    width: float
     source: str
 
     def __len__(self) -> int:
@@ -66,6 +68,7 @@ def build(
     subject: str,
     action: str,
     view: str,
+    width: float,
 ) -> Sequence3D:
     """A sequence of what a file holds, in float32; NaN says that something is not known.
 
@@ -79,6 +82,7 @@ def build(
         subject: see `Sequence3D`.
         action: see `Sequence3D`.
         view: see `Sequence3D`.
+        width: see `Sequence3D`.
 
     Raises:
         DatasetError: if the bodies are no bodies in metres, or no frame has any joint.
@@ -113,6 +117,7 @@ def build(
         subject,
         action,
         view,
+        width,
         f"{path}: {record}",
     )
 

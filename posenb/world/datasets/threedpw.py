@@ -23,6 +23,7 @@ ORIGIN = (
     "non-commercial research)"
 )
 FPS = 30.0
+SIDES = (1080.0, 1920.0)  # pixels: a phone, upright or on its side
 
 
 def sequences(path: str | Path, detected: bool = False) -> Iterator[Sequence3D]:
@@ -126,6 +127,7 @@ def _person(path: Path, name: str, person: int, content: Any, detected: bool) ->
         subject=f"{name} {record}",
         action=name,
         view="phone",
+        width=min(SIDES, key=lambda side: abs(side - 2 * float(matrix[0, 2]))),
     )
 
 

@@ -1,0 +1,170 @@
+"""Lifters are shipped and come back; the tables and the shipped weights are one thing."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from posenb import __main__ as command_line
+from posenb import assets
+from posenb.posynda import Recipe, lift, tables, weights
+from posenb.posynda.adapt import AdaptTask
+from posenb.posynda.lifting import LiftTask
+from posenb.posynda.networks import LoRA
+from posenb.posynda.tables import Lifter, Scale
+from posenb.posynda.weights import Plan
+from posenb.train import checkpoints
+
+TINY = Scale(
+    frames=5,
+    source=24,
+    target=12,
+    test=6,
+    mixste=Lifter("MixSTE", 16, Recipe(steps=2, batch=8)),
+    videopose=Lifter("VideoPose", 16, Recipe(steps=2, batch=8)),
+    steps=2,
+    batch=4,
+    hypotheses=2,
+    sampling_steps=2,
+)
+PLANS = [
+    Plan("MixSTE", None, 0, TINY),
+    Plan("VideoPose", None, 0, TINY),
+    Plan("MixSTE", "stage", 0, TINY),
+]
+NAMES = ["mixste", "videopose", "mixste_stage"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("posynda")
+
+
+def never(*_, **__):
+    raise AssertionError("it learned again")
+
+
+@pytest.mark.parametrize(("plan", "name"), list(zip(PLANS, NAMES, strict=True)), ids=NAMES)
+def test_shipped_lifters_come_back(plan, name, folder, tmp_path):
+    made = weights.train_lifter(plan, folder, progress=False)
+    assert plan.name == name
+    weights.ship_lifter(made, tmp_path)
+    assert weights.lifters(tmp_path) == (name,)
+    network = weights.load_lifter(name, folder=tmp_path)
+    assert not network.training and not any(p.requires_grad for p in network.parameters())
+    assert not any(isinstance(module, LoRA) for module in network.modules())
+    learned = plan.target is not None and tables.METHODS[weights.METHOD].bias
+    assert (network.bias is not None) == learned
+    some = tables.people("stage", 6, 0, 5, 15.0, "test")
+    wanted, found = (
+        lift(model, some.keypoints, some.camera, 2, 2).joints3d for model in (made.model, network)
+    )
+    torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=NAMES)
+def test_the_record_says_how(plan, folder, tmp_path):
+    made = weights.train_lifter(plan, folder, progress=False)
+    weights.ship_lifter(made, tmp_path)
+    record = checkpoints.load_provenance(f"lifter_{plan.name}", tmp_path)
+    options = command_line._parser().parse_args(record["command"].split()[3:])
+    asked = Plan(options.denoiser, options.target, options.seed, TINY)
+    assert asked == plan
+    configuration = record["configuration"]
+    assert configuration["lifter"]["denoiser"] == plan.denoiser
+    assert configuration["scale"]["frames"] == 5 and configuration["source"] == "lab"
+    assert configuration["target"] == plan.target
+    assert (configuration["adaptation"] is None) == (plan.target is None)
+    assert record["losses"]["step"] == 2 and record["losses"]["loss"] > 0
+    assert len(record["data_hash"]) == 64 and record["wall_seconds"] >= 0
+    error = record["test_mpjpe_mm"]
+    assert error["float32"] == pytest.approx(weights.error_mm(made.model, plan))
+    assert abs(error["float16"] - error["float32"]) < 1
+
+
+def test_what_a_table_has_trained_is_not_trained_again(folder, monkeypatch):
+    learned = tables.source_lifter(TINY.mixste, 0, TINY, folder)
+    adapted = weights.train_lifter(PLANS[2], folder, progress=False)
+    monkeypatch.setattr(tables.GaussianDiffusion, "q_sample", never)
+    made = weights.train_lifter(PLANS[0], folder, progress=False)
+    for one, other in zip(learned.parameters(), made.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    again = weights.train_lifter(PLANS[2], folder, progress=False)
+    hashes = [checkpoints.state_hash(m.model.state_dict()) for m in (adapted, again, made)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert len({m.data_hash for m in (adapted, made)}) == 2
+
+
+def test_halves_are_shipped_only_if_they_are_as_good(folder, tmp_path, monkeypatch):
+    made = weights.train_lifter(PLANS[0], folder, progress=False)
+    sizes = []
+    for tolerance in (100.0, 0.0):
+        monkeypatch.setattr(weights, "TOLERANCE", tolerance)
+        home = tmp_path / str(tolerance)
+        weights.ship_lifter(made, home)
+        sizes.append((home / "weights" / "lifter_mixste.safetensors").stat().st_size)
+    assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_missing_lifters_name_the_command(tmp_path):
+    with pytest.raises(ValueError, match=r"no lifter 'moon'.*train lifter --denoiser MixSTE"):
+        weights.load_lifter("moon", folder=tmp_path)
+
+
+def test_bad_plans_are_named():
+    with pytest.raises(ValueError, match="denoiser must be one of MixSTE, VideoPose"):
+        Plan("GAN")
+    with pytest.raises(ValueError, match="denoiser must be one of MixSTE, VideoPose, found"):
+        Plan("MixSTE-paper")  # that is of another scale
+    with pytest.raises(ValueError, match="no domain 'moon'"):
+        Plan(target="moon")
+    short = replace(TINY, mixste=replace(TINY.mixste, timesteps=500))
+    with pytest.raises(ValueError, match="500 timesteps are not shipped"):
+        Plan(scale=short)
+
+
+def test_the_command_trains_and_ships(tmp_path, monkeypatch, capsys):
+    real = weights.train_lifter
+    monkeypatch.setattr(
+        weights, "train_lifter", lambda plan, folder: real(replace(plan, scale=TINY), folder, False)
+    )
+    monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
+    words = ["train", "lifter", "--denoiser", "MixSTE", "--folder", str(tmp_path / "runs")]
+    assert command_line.main([*words, "--no-ship"]) == 0
+    assert not (tmp_path / "assets").exists() and len(list((tmp_path / "runs").iterdir())) == 1
+    assert command_line.main([*words, "--target", "stage"]) == 0
+    assert weights.lifters() == ("mixste_stage",) and len(list((tmp_path / "runs").iterdir())) == 2
+    assert command_line.main([*words, "--target", "moon"]) == 2
+    assert "no domain 'moon'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", [[], ["--target", "stage"]])
+def test_an_interrupted_training_ends_as_others_do(target, tmp_path, monkeypatch, capsys):
+    """With 130; the same command then goes on, and ships what an uninterrupted one would."""
+    real, step = weights.train_lifter, LiftTask.step
+    monkeypatch.setattr(
+        weights, "train_lifter", lambda plan, folder: real(replace(plan, scale=TINY), folder, False)
+    )
+    monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
+
+    def stopped(task, number):
+        found = step(task, number)
+        if number == 0 and (not target or isinstance(task, AdaptTask)):
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    words = ["train", "lifter", "--denoiser", "MixSTE", "--folder", str(tmp_path / "runs"), *target]
+    monkeypatch.setattr(LiftTask, "step", stopped)
+    assert command_line.main(words) == 130
+    assert "goes on with it" in capsys.readouterr().err and not weights.lifters()
+    monkeypatch.setattr(LiftTask, "step", step)
+    assert command_line.main(words) == 0
+    plan = Plan("MixSTE", *target[1:], scale=TINY)
+    name = f"lifter_{plan.name}"
+    resumed = checkpoints.load_weights(name)
+    weights.ship_lifter(real(plan, tmp_path / "whole", False), tmp_path / "other")
+    whole = checkpoints.load_weights(name, tmp_path / "other")
+    assert checkpoints.state_hash(resumed) == checkpoints.state_hash(whole)
