@@ -229,10 +229,9 @@ def _train_detector(options: argparse.Namespace) -> int:
 
 def _train_lifter(options: argparse.Namespace) -> int:
     plan = lifters.Plan(options.denoiser, options.target, options.seed)
-    with runtime.threads(1):  # as the tables train it
-        made = lifters.train_lifter(plan, options.folder)
-        if not options.no_ship:
-            lifters.ship_lifter(made)
+    made = lifters.train_lifter(plan, options.folder)
+    if not options.no_ship:
+        lifters.ship_lifter(made)
     return 0
 
 

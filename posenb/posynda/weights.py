@@ -144,8 +144,11 @@ def load_lifter(
     return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
 
 
+@runtime.threads(1)
 def train_lifter(plan: Plan, folder: Path = RUNS, progress: bool = True) -> Made:
     """Make a lifter; goes on from the checkpoints of the tables, and repeats nothing finished.
+
+    On one CPU thread, as the tables do: another number sums in another order.
 
     Args:
         plan: which.

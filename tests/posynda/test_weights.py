@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from posenb import __main__ as command_line
-from posenb import assets
 from posenb.posynda import Recipe, lift, tables, weights
 from posenb.posynda.adapt import AdaptTask
 from posenb.posynda.lifting import LiftTask
 from posenb.posynda.networks import LoRA
 from posenb.posynda.tables import Lifter, Scale
 from posenb.posynda.weights import Plan
-from posenb.train import checkpoints
+from posenb.train import checkpoints, runtime
 
 TINY = Scale(
     frames=5,
@@ -126,29 +125,36 @@ def test_bad_plans_are_named():
         Plan(scale=short)
 
 
-def test_the_command_trains_and_ships(tmp_path, monkeypatch, capsys):
-    real = weights.train_lifter
+@pytest.fixture
+def tiny_command(tmp_path, monkeypatch):
+    """`train lifter` trains in seconds; where its checkpoints are to go, and where it ships to."""
+    train, ship, shipped = weights.train_lifter, weights.ship_lifter, tmp_path / "shipped"
     monkeypatch.setattr(
-        weights, "train_lifter", lambda plan, folder: real(replace(plan, scale=TINY), folder, False)
+        weights,
+        "train_lifter",
+        lambda plan, folder: train(replace(plan, scale=TINY), folder, progress=False),
     )
-    monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
-    words = ["train", "lifter", "--denoiser", "MixSTE", "--folder", str(tmp_path / "runs")]
+    monkeypatch.setattr(weights, "ship_lifter", lambda made: ship(made, shipped))
+    return tmp_path / "runs", shipped
+
+
+def test_the_command_trains_and_ships(tiny_command, capsys):
+    runs, shipped = tiny_command
+    words = ["train", "lifter", "--denoiser", "MixSTE", "--folder", str(runs)]
     assert command_line.main([*words, "--no-ship"]) == 0
-    assert not (tmp_path / "assets").exists() and len(list((tmp_path / "runs").iterdir())) == 1
+    assert not shipped.exists() and len(list(runs.iterdir())) == 1
     assert command_line.main([*words, "--target", "stage"]) == 0
-    assert weights.lifters() == ("mixste_stage",) and len(list((tmp_path / "runs").iterdir())) == 2
+    assert weights.lifters(shipped) == ("mixste_stage",) and len(list(runs.iterdir())) == 2
     assert command_line.main([*words, "--target", "moon"]) == 2
     assert "no domain 'moon'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("target", [[], ["--target", "stage"]])
-def test_an_interrupted_training_ends_as_others_do(target, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_training_ends_as_others_do(
+    target, tiny_command, tmp_path, monkeypatch, capsys
+):
     """With 130; the same command then goes on, and ships what an uninterrupted one would."""
-    real, step = weights.train_lifter, LiftTask.step
-    monkeypatch.setattr(
-        weights, "train_lifter", lambda plan, folder: real(replace(plan, scale=TINY), folder, False)
-    )
-    monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
+    (runs, shipped), step = tiny_command, LiftTask.step
 
     def stopped(task, number):
         found = step(task, number)
@@ -156,15 +162,25 @@ def test_an_interrupted_training_ends_as_others_do(target, tmp_path, monkeypatch
             signal.raise_signal(signal.SIGINT)
         return found
 
-    words = ["train", "lifter", "--denoiser", "MixSTE", "--folder", str(tmp_path / "runs"), *target]
+    words = ["train", "lifter", "--denoiser", "MixSTE", *target, "--folder"]
     monkeypatch.setattr(LiftTask, "step", stopped)
-    assert command_line.main(words) == 130
-    assert "goes on with it" in capsys.readouterr().err and not weights.lifters()
+    assert command_line.main([*words, str(runs)]) == 130
+    assert "goes on with it" in capsys.readouterr().err and not shipped.exists()
     monkeypatch.setattr(LiftTask, "step", step)
-    assert command_line.main(words) == 0
-    plan = Plan("MixSTE", *target[1:], scale=TINY)
-    name = f"lifter_{plan.name}"
-    resumed = checkpoints.load_weights(name)
-    weights.ship_lifter(real(plan, tmp_path / "whole", False), tmp_path / "other")
-    whole = checkpoints.load_weights(name, tmp_path / "other")
-    assert checkpoints.state_hash(resumed) == checkpoints.state_hash(whole)
+    hashes = []
+    for folder in (runs, tmp_path / "whole"):
+        assert command_line.main([*words, str(folder)]) == 0
+        (name,) = weights.lifters(shipped)
+        state = checkpoints.load_weights(f"lifter_{name}", shipped)
+        hashes.append(checkpoints.state_hash(state))
+    assert hashes[0] == hashes[1]
+
+
+def test_the_number_of_threads_changes_no_weight(tmp_path):
+    """A process with two threads makes, and goes on with, what one with a single thread makes."""
+    hashes = []
+    for count in (1, 2):
+        with runtime.threads(count):
+            made = weights.train_lifter(PLANS[2], tmp_path / str(count), progress=False)
+        hashes.append(checkpoints.state_hash(made.model.state_dict()))
+    assert hashes[0] == hashes[1]
