@@ -17,7 +17,7 @@ from posenb.flexpose import files
 from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
 from posenb.posynda import weights as lifters
-from posenb.posynda.tables import RUNS, TEACHING, Interrupted
+from posenb.posynda.tables import RUNS, TEACHING
 from posenb.prior import training
 from posenb.reconstruction import training as detecting
 from posenb.train import loop, runtime, sweep
@@ -33,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except Interrupted as stopped:
+    except loop.Interrupted as stopped:
         print(f"posenb: {stopped}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("posenb: interrupted", file=sys.stderr)
         return 130
     except (ValueError, FloatingPointError, DatasetError) as error:
         print(f"posenb: {error}", file=sys.stderr)

@@ -36,7 +36,7 @@ from posenb.posynda.lifting import Recipe, lift, train_lifter
 from posenb.posynda.networks import PAPER, Condition, Denoiser, MixSTE, VideoPose, adaptable
 from posenb.posynda.recorded import Recorded, route
 from posenb.posynda.windows import Windows
-from posenb.train import runtime
+from posenb.train import loop, runtime
 from posenb.train.sweep import run_table
 from posenb.world.cameras import Camera, concatenate
 from posenb.world.clips import SMALLEST, VALID_PIXELS, RealClip, load_real_clip
@@ -112,10 +112,6 @@ CLIP_WIDTH = 1920  # original pixels: the longer side of the real clip's picture
 CLIP_STRIDE = 1  # frames from one window that is learned from to the next
 FOLDS = (((0, 2), (1, 3)), ((1, 3), (0, 2)))  # views to learn from, views to be scored on
 AGREEING = 3  # views, of four, that have to agree on a joint of the clip if it is to count
-
-
-class Interrupted(ValueError):
-    """A training was stopped before its end, and a table cannot be made without it."""
 
 
 @dataclass(frozen=True)
@@ -621,6 +617,7 @@ def fitted(
     return learn(model, recipe, some.keypoints, some.camera, lifter, seed, scale, source=source)
 
 
+@loop.whole()
 def learn(
     model: Denoiser,
     recipe: Adaptation,
@@ -644,7 +641,7 @@ def learn(
         checkpoint=checkpoint,
         progress=False,
     )
-    return _finished(trained.model, trained.history.interrupted)
+    return trained.model
 
 
 def taught(model: Denoiser, target: Place, lifter: Lifter, seed: int, scale: Scale) -> Denoiser:
@@ -656,7 +653,7 @@ def taught(model: Denoiser, target: Place, lifter: Lifter, seed: int, scale: Sca
     trained = train_lifter(
         student, labelled, recipe, seed, diffusion=lifter.diffusion, progress=False
     )
-    return _finished(trained.model, trained.history.interrupted)
+    return trained.model
 
 
 @functools.lru_cache(maxsize=4)
@@ -674,6 +671,7 @@ def build(lifter: Lifter, scale: Scale, seed: int = 0) -> Denoiser:
     return DENOISERS[lifter.denoiser](frames=scale.frames, width=lifter.width, seed=seed)
 
 
+@loop.whole()
 def source_lifter(
     lifter: Lifter,
     seed: int,
@@ -696,7 +694,7 @@ def source_lifter(
         checkpoint=source_checkpoint(lifter, seed, scale, folder, source),
         progress=progress,
     )
-    return _finished(trained.model, trained.history.interrupted)
+    return trained.model
 
 
 def source_checkpoint(
@@ -887,13 +885,14 @@ def _games(lifter: Lifter, scale: Scale) -> dict[str, Game]:
     }
 
 
+@loop.whole()
 def _gan(lifter: Lifter, seed: int, scale: Scale, folder: Path) -> Gan:
     """The GAN of the source, from its checkpoint if it is finished; it starts from the lifter."""
     start = source_lifter(lifter, seed, scale, folder)
     game = _games(lifter, scale)["source"]
     checkpoint = _checkpoint(folder, "GAN", (lifter, game, scale.frames, scale.source), seed)
     with runtime.threads(1):
-        gan = train_gan(
+        return train_gan(
             adaptable(start, None, False),
             people(SOURCE, scale.source, seed, scale.frames, scale.fps),
             game,
@@ -902,8 +901,6 @@ def _gan(lifter: Lifter, seed: int, scale: Scale, folder: Path) -> Gan:
             checkpoint=checkpoint,
             progress=False,
         )
-    _finished(gan.generator, gan.history.interrupted)
-    return gan
 
 
 def _play_on(
@@ -920,7 +917,7 @@ def _play_on(
         diffusion=lifter.diffusion,
         progress=False,
     )
-    return _finished(gan.generator, gan.history.interrupted)
+    return gan.generator
 
 
 def _lift(
@@ -932,12 +929,6 @@ def _lift(
         model, some.keypoints, some.camera, hypotheses, steps, seed=seed,
         diffusion=lifter.diffusion,
     ).hypotheses.cpu()  # fmt: skip
-
-
-def _finished(model: Denoiser, interrupted: bool) -> Denoiser:
-    if interrupted:
-        raise Interrupted("the training was interrupted: the same command goes on with it")
-    return model
 
 
 TABLES: dict[str, Callable[..., dict[str, Any]]] = {

@@ -18,6 +18,7 @@ from posenb.measure.keypoints import pck
 from posenb.reconstruction.lifting import bone_scale
 from posenb.reconstruction.networks import Detection, KeypointDetector
 from posenb.reconstruction.training import DetectorRecipe, train_detector
+from posenb.train import loop
 from posenb.train.sweep import run_table
 from posenb.world.clips import load_real_clip
 from posenb.world.rendering import render
@@ -171,23 +172,22 @@ def detect(network: KeypointDetector, images: Tensor, batch: int = 100) -> Detec
     return Detection(*(torch.cat(part).to(images.device) for part in zip(*parts, strict=True)))
 
 
+@loop.whole()
 def trained(recipe: DetectorRecipe, folder: Path = RUNS) -> KeypointDetector:
     """A finished detector, in the half precision in which it is shipped.
 
     Raises:
-        ValueError: if its training was interrupted.
+        Interrupted: if its training was.
     """
-    task, history = train_detector(recipe, folder, progress=False)
-    if history.interrupted:
-        raise ValueError("the training was interrupted: the same command goes on with it")
+    task, _ = train_detector(recipe, folder, progress=False)
     return task.network.half().float().requires_grad_(False)
 
 
+@loop.whole()
 def _train(recipes: Sequence[DetectorRecipe], folder: Path) -> None:
     """Train what is not finished, one after the other: cells of a table may run side by side."""
     for recipe in recipes:
-        if train_detector(recipe, folder)[1].interrupted:
-            raise ValueError("the training was interrupted: the same command goes on with it")
+        train_detector(recipe, folder)
 
 
 def _configuration() -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -18,6 +20,25 @@ from torch import Tensor, nn
 from posenb.train import checkpoints, runtime
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
+
+
+class Interrupted(ValueError):
+    """A training was stopped before its end, and what was asked for needs all of it."""
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """Inside the block, `fit` raises Interrupted where it would return a part of a training.
+
+    For tables and shipped weights: what was stopped half way must not pass for finished.
+    """
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
 
 
 class Task(Protocol):
@@ -137,6 +158,7 @@ def fit(
 
     Raises:
         FloatingPointError: if a quantity is NaN or infinite; the last good checkpoint stays.
+        Interrupted: if it was, inside `whole`.
         ValueError: if the checkpoint is damaged, or of a training with other settings.
     """
     identity = dict(identity or {})
@@ -177,6 +199,8 @@ def fit(
     history.seconds = time.monotonic() - began
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # whoever reads the checkpoint next finds the last one
+    if history.interrupted and _WHOLE.get():
+        raise Interrupted(f"{label} was interrupted: the same command goes on from what is saved")
     return history
 
 

@@ -17,7 +17,7 @@ from scipy import special
 
 import posenb
 from posenb import assets
-from posenb.train import runtime
+from posenb.train import loop, runtime
 
 Row = Mapping[str, Any]
 Measure = Callable[[dict[str, Any], int], Mapping[str, float]]
@@ -57,6 +57,7 @@ def run_table(
         configuration, versions, device, wall_seconds.
 
     Raises:
+        Interrupted: if a training of a measurement was, which then does not count.
         ValueError: if the name is malformed, rows or seeds are empty or repeat, a number is not
             finite, or metrics differ between the seeds of a row.
     """
@@ -137,7 +138,7 @@ def _measure(
     measure: Measure, key: str, row: dict[str, Any], seed: int
 ) -> tuple[str, dict[str, float]]:
     try:
-        with runtime.threads(1):
+        with runtime.threads(1), loop.whole():
             metrics = {name: float(value) for name, value in measure(row, seed).items()}
     except Exception as error:
         error.add_note(f"in row {row} with seed {seed}")

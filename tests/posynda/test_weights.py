@@ -165,7 +165,7 @@ def test_an_interrupted_training_ends_as_others_do(
     words = ["train", "lifter", "--denoiser", "MixSTE", *target, "--folder"]
     monkeypatch.setattr(LiftTask, "step", stopped)
     assert command_line.main([*words, str(runs)]) == 130
-    assert "goes on with it" in capsys.readouterr().err and not shipped.exists()
+    assert "goes on from what is saved" in capsys.readouterr().err and not shipped.exists()
     monkeypatch.setattr(LiftTask, "step", step)
     hashes = []
     for folder in (runs, tmp_path / "whole"):

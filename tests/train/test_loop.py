@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import posenb
+from posenb import __main__ as command_line
 from posenb.train import checkpoints, loop, runtime
 
 
@@ -199,6 +200,16 @@ def test_a_step_cut_short_is_not_saved(tmp_path: Path) -> None:
     assert checkpoints.state_hash(task.state_dict()) == uninterrupted(200)[0]
 
 
+def test_half_a_training_does_not_pass_for_a_whole_one(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "tiny.pt"
+    with loop.whole():
+        with pytest.raises(loop.Interrupted, match=r"adapting was interrupted.*what is saved"):
+            loop.fit(StoppedTask(), 200, checkpoint=checkpoint, progress=False, label="adapting")
+        history = loop.fit(TinyTask(), 200, checkpoint=checkpoint, progress=False)
+    assert history.step == 200 and not history.interrupted
+    assert loop.fit(StoppedTask(), 200, progress=False).interrupted  # outside, a part will do
+
+
 class BrokenTask(TinyTask):
     """Its loss is NaN from step 63 (counted from 1) on."""
 
@@ -359,3 +370,14 @@ def train_as_script(checkpoint: Path, steps: int, pause: float) -> None:
 
 if __name__ == "__main__":
     train_as_script(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+
+
+def test_a_command_that_is_stopped_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "_table", stopped)
+    assert command_line.main(["table", "posynda.table8"]) == 130
+    assert capsys.readouterr().err == "posenb: interrupted\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from posenb.train import sweep
+from posenb.train import loop, sweep
 
 ROWS = [{"method": "ours", "layer": 3}, {"method": "theirs", "layer": 1}]
 SEEDS = [0, 1, 2]
@@ -79,6 +80,41 @@ def test_an_interrupted_table_goes_on(tmp_path: Path) -> None:
     assert first.calls + second.calls == [(row["method"], s) for row in ROWS for s in SEEDS]
     assert card["rows"] == expected["rows"]
     assert not partial(tmp_path).exists()
+
+
+class Training:
+    """A task without state that receives Ctrl-C at its second step, if it is told to."""
+
+    def __init__(self, stopped: bool) -> None:
+        self.stopped = stopped
+
+    def step(self, step: int) -> dict[str, float]:
+        if self.stopped and step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return {"loss": 0.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def test_a_training_cut_short_is_no_measurement(tmp_path: Path) -> None:
+    """Ctrl-C ends a training early and in order; what it had learned must not fill the cell."""
+    calls: list[tuple[str, int]] = []
+
+    def trains(row: dict[str, Any], seed: int) -> dict[str, float]:
+        calls.append((row["method"], seed))
+        history = loop.fit(Training(len(calls) == 2), 5, progress=False)
+        return {"steps": history.step}
+
+    with pytest.raises(loop.Interrupted):
+        run(tmp_path, measure=trains)
+    assert len(json.loads(partial(tmp_path).read_bytes())["cells"]) == 1
+    card = run(tmp_path, measure=trains)
+    assert calls[1] == calls[2]
+    assert all(row["metrics"]["steps"]["values"] == [5.0] * len(SEEDS) for row in card["rows"])
 
 
 def test_another_configuration_starts_anew(tmp_path: Path) -> None:
