@@ -14,7 +14,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from posenb.posynda.augmentation import aims, align, jitter, lifted_places, put, total_length
+from posenb.posynda.augmentation import (
+    aims,
+    align,
+    jitter,
+    lifted_places,
+    put,
+    total_length,
+    vary,
+)
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
 from posenb.posynda.lifting import LiftTask, Recipe, Trained, from_principal_point, hypothesise
@@ -23,8 +31,8 @@ from posenb.posynda.windows import Windows
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
 
-Augment = Literal["lifted", "target", "plain", "none"]
-AUGMENTS = ("lifted", "target", "plain", "none")
+Augment = Literal["varied", "lifted", "target", "plain", "none"]
+AUGMENTS = ("varied", "lifted", "target", "plain", "none")
 _CHUNK = 64  # windows lifted at a time
 _GUESSES = 5  # hypotheses that tell where people of the target are
 _HOME = 256  # windows of the source that tell how long people are when lifted
@@ -36,7 +44,8 @@ class Adaptation(Recipe):
 
     Attributes:
         augment: source pairs are put where the target's people are, by F of Eq. 3 (`target`)
-            or by our `lifted_places` (`lifted`), changed at random (`plain`), or stay (`none`).
+            or by our `lifted_places`, as they are (`lifted`) or with other bones and turned
+            (`varied`); or changed at random, places too (`plain`); or stay (`none`).
         low_rank: r of LoRA (Eq. 10); None: all weights learn.
         bias: learn the cross-dataset bias (Eq. 11).
         hypotheses: H of the teacher; 0: no teacher, no pseudo-labels.
@@ -176,7 +185,7 @@ class AdaptTask(LiftTask):
         self.camera = Camera(eye.to(focal), origin.to(focal), focal, center).to(self.device)
         self.begin = round(recipe.warm_up * recipe.steps) if recipe.hypotheses else recipe.steps
         self.teacher = loop.Ema(network)
-        if recipe.augment == "lifted":
+        if recipe.augment in ("lifted", "varied"):
             self.places = self._places()
 
     def pairs(self, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -206,8 +215,10 @@ class AdaptTask(LiftTask):
         if self.recipe.augment == "target":
             camera = self.camera[other]
             placed = align(poses, self.target[other], camera, self.network.root)
-        elif self.recipe.augment == "lifted":
+        elif self.recipe.augment in ("lifted", "varied"):
             camera = self.camera[other]
+            if self.recipe.augment == "varied":
+                poses = vary(poses, self.source.skeleton, random)
             placed = put(poses, self.places[other], camera)
         elif self.recipe.augment == "plain":
             assert self.source.root is not None

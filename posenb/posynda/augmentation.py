@@ -166,17 +166,37 @@ def jitter(
         camera: the source's, one or N.
         skeleton: of the J joints.
         random: of all draws, one set a window.
-        bones: standard deviation of the logarithm of bone lengths, the same left and right.
-        angle: standard deviation of the rotation about each axis, radians.
+        bones: of `vary`.
+        angle: of `vary`.
         depth: standard deviation of the logarithm of the distance.
         shift: standard deviation of the shift to the side, in distances.
     """
-    count, joints = len(joints3d), len(skeleton)
+    poses = vary(joints3d, skeleton, random, bones, angle)
+    moved = root * (depth * _normal(joints3d, random, 1)).exp()[:, None]  # along the line of sight
+    side = shift * _normal(joints3d, random, 2)[:, None] * moved[..., 2:]
+    moved = torch.cat([moved[..., :2] + side, moved[..., 2:].clamp(min=_NEAREST)], -1)
+    return put(poses, moved, camera)
 
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=random, device=random.device).to(joints3d)
 
-    change = (bones * normal(joints)).exp()  # (N, J), a bone being known by its child
+def vary(
+    joints3d: Tensor,
+    skeleton: Skeleton,
+    random: torch.Generator,
+    bones: float = 0.1,
+    angle: float = 0.25,
+) -> Tensor:
+    """Other bodies, otherwise turned: poses (N, T, J, 3), one change a window.
+
+    A turn stands for a camera that looks from elsewhere, as from higher up, which no place gives.
+
+    Args:
+        joints3d: source poses, root-relative, (N, T, J, 3).
+        skeleton: of the J joints.
+        random: of the draws.
+        bones: standard deviation of the logarithm of bone lengths, the same left and right.
+        angle: standard deviation of the rotation about each axis, radians.
+    """
+    change = (bones * _normal(joints3d, random, len(skeleton))).exp()  # (N, J): a bone by its child
     for left, right in skeleton.flip_pairs:
         change[:, right] = change[:, left]
     parents = torch.tensor(skeleton.parents, device=joints3d.device)
@@ -184,12 +204,8 @@ def jitter(
     vectors = joints3d - above  # (N, T, J, 3)
     chain = ancestry(skeleton).to(joints3d)  # (J, J)
     poses = chain @ (vectors * change[:, None, :, None])
-    turn = quaternion_to_matrix(vector_to_quaternion(angle * normal(3)))  # (N, 3, 3)
-    poses = poses @ turn.mT[:, None]
-    moved = root * (depth * normal(1)).exp()[:, None]  # (N, T, 3): along the line of sight
-    side = shift * normal(2)[:, None] * moved[..., 2:]
-    moved = torch.cat([moved[..., :2] + side, moved[..., 2:].clamp(min=_NEAREST)], -1)
-    return put(poses, moved, camera)
+    turn = quaternion_to_matrix(vector_to_quaternion(angle * _normal(joints3d, random, 3)))
+    return poses @ turn.mT[:, None]
 
 
 def ancestry(skeleton: Skeleton) -> Tensor:
@@ -201,3 +217,8 @@ def ancestry(skeleton: Skeleton) -> Tensor:
             chain[joint, above] = 1
             above = skeleton.parents[above]
     return chain
+
+
+def _normal(like: Tensor, random: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers, a set for each of `like`'s windows."""
+    return torch.randn(len(like), *shape, generator=random, device=random.device).to(like)

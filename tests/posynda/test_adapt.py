@@ -21,7 +21,14 @@ from posenb.posynda import (
     windows,
 )
 from posenb.posynda.adapt import AUGMENTS, AdaptTask
-from posenb.posynda.augmentation import align, jitter, lifted_places, put, total_length
+from posenb.posynda.augmentation import (
+    align,
+    jitter,
+    lifted_places,
+    put,
+    total_length,
+    vary,
+)
 from posenb.posynda.hypotheses import AGGREGATES, combine
 from posenb.posynda.lifting import LiftTask, from_principal_point, hypothesise
 from posenb.train import loop, runtime
@@ -237,9 +244,10 @@ def test_a_batch_is_that_of_algorithm_1(source, target):
     torch.testing.assert_close(poses[4:], best)
 
 
-def test_lifted_augmentation_puts_source_pairs_at_the_places_of_the_target(source, target):
+@pytest.mark.parametrize("augment", ["lifted", "varied"])
+def test_lifted_augmentation_puts_source_pairs_at_the_places_of_the_target(source, target, augment):
     """Those that the lifter of the source finds; people are as long as it lifts the source's."""
-    recipe = replace(QUICK, augment="lifted", hypotheses=0)
+    recipe = replace(QUICK, augment=augment, hypotheses=0)
     keypoints = target.keypoints.clone()
     keypoints[3, 1, 0] = torch.nan  # `align` could not do without this root
     target = replace(target, keypoints=keypoints)
@@ -255,9 +263,13 @@ def test_lifted_augmentation_puts_source_pairs_at_the_places_of_the_target(sourc
     found, poses = task.pairs(0, runtime.generator(5))
     random = runtime.generator(5)
     chosen, other = (torch.randint(n, (6,), generator=random) for n in (40, 30))
-    placed = put(source.joints3d[chosen], task.places[other], target.camera[other])
+    wanted = source.joints3d[chosen]
+    if augment == "varied":
+        wanted = vary(wanted, source.skeleton, random)
+        assert (wanted - source.joints3d[chosen]).abs().amax((1, 2, 3)).min() > 0.01
+    placed = put(wanted, task.places[other], target.camera[other])
     torch.testing.assert_close(found, placed.keypoints)  # the principal point is at 0
-    assert torch.equal(poses, source.joints3d[chosen])
+    assert torch.equal(poses, wanted)
     twice = replace(target, keypoints=keypoints / 2)
     assert not torch.allclose(task_of(source, twice, recipe).places, task.places, rtol=0.1)
 

@@ -206,9 +206,9 @@ def test_the_command_runs_table_2_on_films(target, profile, data, tmp_path, monk
         assert all(math.isfinite(value["mean"]) for value in row["metrics"].values())
     methods = [(row["denoiser"], row["method"]) for row in card["rows"] if "9" not in row["target"]]
     if target == "threedpw":
-        assert {denoiser for denoiser, _ in methods} == {"MixSTE"} and len(methods) == 6
+        assert {denoiser for denoiser, _ in methods} == {"MixSTE"} and len(methods) == 7
     else:
-        assert len(methods) == 2 * 7 and ("VideoPose", tables.ORACLE) in methods
+        assert len(methods) == 2 * 8 and ("VideoPose", tables.ORACLE) in methods
     printed = card["configuration"]["recipes"]["PoSynDA, as printed"]
     assert (printed["learning_rate"] == PAPER.learning_rate) == (profile == "full")
     assert card["configuration"]["source"]["test"] == ["S9", "S11"]
