@@ -1,7 +1,9 @@
 """PoSynDA's adaptation of a lifter to a camera of which only 2D is known (Algorithm 1).
 
-Notebook 06 builds this step by step. `PAPER` follows Algorithm 1 to the letter; where its parts
-pay, and where they do not, is the notebook's story. All randomness comes from `seed`.
+Notebook 06 builds this step by step. `PAPER` is Algorithm 1 as printed, with what it leaves open as
+in training on the source: pseudo-labels are made noisy as labels are (lines 16 to 18 print noise
+alone), and the learning rate warms up and decays. Where its parts pay, and where they do not, is
+the notebook's story. All randomness comes from `seed`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from posenb.posynda.augmentation import (
     vary,
 )
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
+from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics, locatable
 from posenb.posynda.lifting import LiftTask, Recipe, Trained, from_principal_point, hypothesise
 from posenb.posynda.networks import Denoiser, adaptable
 from posenb.posynda.windows import Windows
@@ -49,7 +51,7 @@ class Adaptation(Recipe):
         low_rank: r of LoRA (Eq. 10); None: all weights learn.
         bias: learn the cross-dataset bias (Eq. 11).
         hypotheses: H of the teacher; 0: no teacher, no pseudo-labels.
-        sampling_steps: K of the teacher's DDIM; with 1, hypotheses hardly differ.
+        sampling_steps: K of the teacher's DDIM; with 1, hypotheses differ least.
         eta: of the teacher's DDIM.
         choose: how the teacher makes one pseudo-label of H; `pose` is Eq. 4 and 5, `rays` (ours)
             brings in what the target's 2D says and the teacher does not know yet.
@@ -142,7 +144,7 @@ def adapt(
 
     Raises:
         ValueError: for windows without 3D, or such as the model cannot lift, or keypoints without
-            a root where F needs it.
+            a root where F needs it, or with fewer than 2 joints in a frame where a teacher does.
     """
     recipe = recipe or Adaptation()
     network = adaptable(model, recipe.low_rank, recipe.bias, seed)
@@ -178,6 +180,9 @@ class AdaptTask(LiftTask):
             raise ValueError("plain augmentation needs the source's root: Windows(root=...)")
         if recipe.augment == "target":
             aims(keypoints2d, network.root)  # now, not when such a window is drawn
+        network.seen(keypoints2d)
+        if recipe.hypotheses:
+            locatable(keypoints2d)
         self.target = keypoints2d.to(self.device)
         self.seen = from_principal_point(self.target, camera)
         focal, center = intrinsics(camera, len(keypoints2d))

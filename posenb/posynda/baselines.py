@@ -22,7 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.hypotheses import estimate_root, intrinsics, reprojection_error
+from posenb.posynda.hypotheses import (
+    estimate_root,
+    intrinsics,
+    locatable,
+    reprojection_error,
+)
 from posenb.posynda.lifting import LiftTask, Recipe, from_principal_point, hypothesise
 from posenb.posynda.networks import Denoiser, adaptable, initialise
 from posenb.posynda.windows import Windows
@@ -194,6 +199,8 @@ class GanTask(LiftTask):
             eye, origin = torch.eye(3).to(focal), torch.zeros(3).to(focal)
             self.camera = Camera(eye, origin, focal, center).to(self.device)
             self.seen = from_principal_point(self.target, self.camera)
+            network.seen(self.seen)
+            locatable(self.seen)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of the generator, then one of the critic, on the same poses."""

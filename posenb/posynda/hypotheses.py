@@ -69,7 +69,7 @@ def estimate_root(
         hypotheses: root-relative, metres, camera frame, (N, H, T, J, 3).
         keypoints2d: in the units of the camera, (N, T, J, 2); NaN where missing.
         camera: one, or N.
-        steps: of Gauss-Newton; a step that does not help is not taken.
+        steps: of Gauss-Newton; one that does not help is not taken, and is the last.
         huber: errors beyond this, in the units of the camera, count linearly; None: squares.
 
     Returns:
@@ -106,8 +106,25 @@ def estimate_root(
         normal = rows.mT @ slope.flatten(-3, -2)  # (N, H, T, 3, 3)
         ridge = 1e-9 * normal.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
         normal = normal + ridge * torch.eye(3, device=error.device, dtype=error.dtype)
-        root = best - torch.linalg.solve(normal, rows.mT @ error.flatten(-2)[..., None])[..., 0]
+        change = torch.linalg.solve(normal, rows.mT @ error.flatten(-2)[..., None])[..., 0]
+        root = torch.where(better[..., None], best - change, best)
     return best
+
+
+def locatable(keypoints2d: Tensor) -> Tensor:
+    """Which joints of keypoints (N, T, J, 2) are there, (N, T, J): enough to find the body by.
+
+    Raises:
+        ValueError: if a frame shows fewer than 2.
+    """
+    seen = ~keypoints2d.isnan().any(-1)
+    poor = (seen.sum(-1) < 2).any(-1).nonzero().flatten().tolist()
+    if poor:
+        raise ValueError(
+            f"a frame shows fewer than 2 joints, and no place of the body explains it: leave out "
+            f"{len(poor)} of {len(keypoints2d)} windows, the first being {poor[0]}"
+        )
+    return seen
 
 
 def reprojection_error(
@@ -220,7 +237,8 @@ def onto_rays(
 
     Args:
         poses: root-relative, metres, camera frame, (N, T, J, 3).
-        keypoints2d: in the units of the camera, (N, T, J, 2); a missing joint is not moved.
+        keypoints2d: in the units of the camera, (N, T, J, 2); a missing joint is not moved, and
+            nothing in a frame whose pose explains its 2D from nowhere before the camera.
         camera: one, or N.
         skeleton: of the J joints; its first joint without a parent is the root.
 
@@ -232,7 +250,8 @@ def onto_rays(
     placed = poses + root[:, :, None]
     depth = placed[..., 2:].clamp(min=_NEAREST)
     seen = torch.cat([(keypoints2d - center) / focal * depth, placed[..., 2:]], -1)
-    moved = seen.where(~seen.isnan(), placed)
+    explained = root[:, :, None, 2:] > _NEAREST  # (N, T, 1, 1)
+    moved = seen.where(explained & ~seen.isnan(), placed)
     return moved - moved[..., skeleton.parents.index(-1), None, :]
 
 
@@ -266,9 +285,7 @@ def _seen(hypotheses: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
             f"keypoints have shape {tuple(keypoints2d.shape)}, expected "
             f"{(count, frames, joints, 2)} to fit hypotheses {tuple(hypotheses.shape)}"
         )
-    seen = ~keypoints2d.isnan().any(-1, keepdim=True)[:, None]  # (N, 1, T, J, 1)
-    if (seen.sum(-2) < 2).any():
-        raise ValueError("a frame shows fewer than 2 joints: no place of the body explains it")
+    seen = locatable(keypoints2d)[:, None, ..., None]  # (N, 1, T, J, 1)
     return keypoints2d[:, None].where(seen, 0.0).to(hypotheses), seen.to(hypotheses)
 
 

@@ -81,6 +81,16 @@ class Denoiser(nn.Module, ABC):
         """Embed the keypoints (N, T, J, 2), once for all hypotheses and steps.
 
         Raises:
+            ValueError: as `seen`.
+        """
+        seen = self.seen(keypoints2d)
+        known = keypoints2d.where(seen[..., None], 0.0)
+        return Condition(self.embed(known), None if seen.all() else seen)
+
+    def seen(self, keypoints2d: Tensor) -> Tensor:
+        """Which joints of keypoints (N, T, J, 2) are there, (N, T, J).
+
+        Raises:
             ValueError: for a wrong shape, or infinite numbers.
         """
         if keypoints2d.ndim != 4 or keypoints2d.shape[1:] != (self.frames, self.joints, 2):
@@ -93,7 +103,7 @@ class Denoiser(nn.Module, ABC):
         known = keypoints2d.where(seen[..., None], 0.0)
         if not known.isfinite().all():
             raise ValueError("keypoints are infinite somewhere: a missing joint is NaN")
-        return Condition(self.embed(known), None if seen.all() else seen)
+        return seen
 
     def denoise(self, noisy: Tensor, condition: Condition, t: Tensor) -> Tensor:
         """As `forward`, with the keypoints embedded already."""
@@ -232,15 +242,15 @@ class VideoPose(Denoiser):
         """Embeddings of steps, (N H, width)."""
         return self.time(t, self.last.weight.dtype)
 
-    def condition(self, keypoints2d: Tensor) -> Condition:
+    def seen(self, keypoints2d: Tensor) -> Tensor:
         """As for every denoiser, but all joints have to be there."""
-        condition = super().condition(keypoints2d)
-        if condition.seen is not None:
+        seen = super().seen(keypoints2d)
+        if not seen.all():
             raise ValueError(
-                f"{int((~condition.seen).sum())} joints are missing (NaN), and VideoPose cannot "
+                f"{int((~seen).sum())} joints are missing (NaN), and VideoPose cannot "
                 "leave any out: fill them in, or lift with MixSTE"
             )
-        return condition
+        return seen
 
     def embed(self, keypoints2d: Tensor) -> Tensor:
         """The first layer's part that does not see the noise, (N, 1, width, T)."""

@@ -3,7 +3,8 @@
 Keypoints are the ground truth's, as in the paper: projected joints, or what 3DHP's files hold. All
 windows are in units `screen` (see `windows`), on which published lifters are trained; on the plane
 z = 1 the focal length would be gone, and with it part of what there is to adapt to. Windows lie
-side by side, at the films' own frame rates (50, 25 to 50, and 30 a second), as in the paper.
+side by side, at the films' own frame rates (50, 25 to 50, and 30 a second; the paper takes 3DPW
+at 25).
 What adapts itself learns from films that it is not scored on. (The published code learns from the
 2D of the very test set that it is scored on.)
 """

@@ -149,8 +149,8 @@ def domain(name: str) -> Domain:
     730) from nearer by: people are nearly as large as in `lab`, but seen from knee
     height to the ceiling. `stage_far` has the wide lens at the distances of `lab`, so that image
     scale makes the gap. `stage_marked` is `stage` with joints annotated at other places: the pelvis
-    higher, hips wider, neck and shoulders higher. `outdoor` has a hand-held camera at all
-    distances, and much 2D noise.
+    higher, hips wider, neck and shoulders higher, and the top of the head where `lab` has it.
+    `outdoor` has a hand-held camera at all distances, and much 2D noise.
 
     Raises:
         ValueError: for another name.

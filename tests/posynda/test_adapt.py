@@ -404,6 +404,14 @@ def test_input_that_cannot_be_lifted_is_refused(source, target):
     headless[-1, 2, 0] = torch.nan
     with pytest.raises(ValueError, match="root joint is missing.*augment='lifted'"):
         AdaptTask(model, source, QUICK, 0, DIFFUSION, headless, camera)
+    holes = keypoints.clone()
+    holes[7, 1, 3:] = torch.nan
+    with pytest.raises(ValueError, match="VideoPose cannot leave any out"):
+        AdaptTask(small(VideoPose), source, QUICK, 0, DIFFUSION, holes, camera)
+    holes[7, 1, 1:] = torch.nan
+    with pytest.raises(ValueError, match="1 of 30 windows, the first being 7"):
+        AdaptTask(model, source, QUICK, 0, DIFFUSION, holes, camera)
+    AdaptTask(model, source, replace(QUICK, hypotheses=0), 0, DIFFUSION, holes, camera)
     frozen = small().requires_grad_(False)
     with pytest.raises(ValueError, match="nothing to train"):
         train_lifter(frozen, source, Recipe(steps=1), **QUIET)

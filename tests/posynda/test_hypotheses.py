@@ -118,7 +118,7 @@ def test_missing_joints_count_nowhere(moving, guesses):
     error = many.reprojection_error(guesses, holes, moving.camera)
     assert error.isfinite().all() and not error[0, :, 1, [2, 7]].any()
     holes[0, 0, 1:] = torch.nan
-    with pytest.raises(ValueError, match="fewer than 2 joints"):
+    with pytest.raises(ValueError, match=f"fewer than 2 joints.*1 of {N} windows, the first .* 0"):
         many.estimate_root(guesses, holes, moving.camera)
 
 
@@ -157,6 +157,35 @@ def test_poses_on_the_rays_keep_their_depth_and_project_to_the_keypoints(moving,
     exact = many.project(moving.joints3d + moving.root[:, :, None], moving.camera)
     same = many.onto_rays(moving.joints3d, exact, moving.camera)
     torch.testing.assert_close(same, moving.joints3d, rtol=1e-3, atol=1e-3)
+
+
+def test_a_pose_that_no_place_before_the_camera_explains_is_left_alone(moving, guesses):
+    """Its mirror image would lie behind the camera; on rays at no depth it would be flat."""
+    poses, keypoints = guesses[:, 0], moving.keypoints.clone()
+    middle = keypoints[1].mean(1, keepdim=True)
+    keypoints[1] = 2 * middle - keypoints[1]  # turned by half a circle: a picture from behind
+    root = many.estimate_root(poses[:, None], keypoints, moving.camera)[:, 0]
+    behind = root[..., 2] < 0
+    assert behind[1].all() and not behind[0].any()
+    found = many.onto_rays(poses, keypoints, moving.camera)
+    torch.testing.assert_close(found[behind], poses[behind], rtol=1e-4, atol=1e-5)
+    assert ((found - poses)[~behind].norm(dim=-1).amax(-1) > 1e-3).all()
+
+
+def test_more_steps_never_explain_less(moving, guesses):
+    errors = [
+        many.reprojection_error(
+            guesses,
+            moving.keypoints,
+            moving.camera,
+            many.estimate_root(guesses, moving.keypoints, moving.camera, steps),
+        )
+        .square()
+        .sum(-1)
+        for steps in range(6)
+    ]
+    for more, fewer in zip(errors[1:], errors, strict=False):
+        assert (more <= fewer * (1 + 1e-5)).all()
 
 
 def test_oracles_are_bounds(moving, guesses):
