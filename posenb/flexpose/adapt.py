@@ -365,7 +365,7 @@ class AdaptTask:
         recipe: numbers of the training.
         seed: of latents and batches.
         readers: frozen networks on the device of `network`.
-        autocast: compute images in bfloat16.
+        autocast: compute images in bfloat16, where the device has it.
     """
 
     def __init__(

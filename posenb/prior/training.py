@@ -301,7 +301,7 @@ def train_prior(
         recipe: what to train.
         folder: where the checkpoints are.
         device: default as in `runtime.device`.
-        autocast: bfloat16 where it is safe (all but R1 and the losses).
+        autocast: bfloat16 where it is safe (all but R1 and the losses) and the device has it.
         compiled: `torch.compile`, on CUDA.
         callback: called with the task and the history after every logged row.
 

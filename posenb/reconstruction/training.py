@@ -260,7 +260,7 @@ def train_detector(
         recipe: what to train.
         folder: where the checkpoint is.
         device: default as in `runtime.device`.
-        autocast: bfloat16 for the network.
+        autocast: bfloat16 for the network, where the device has it.
         progress: show a bar.
 
     Returns:

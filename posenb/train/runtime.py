@@ -106,8 +106,20 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; elsewhere it is slower than float32.
+
+    On CPUs without AVX-512-BF16, as most laptops have, torch falls back to loops, some seven times
+    slower for the generator; GPUs before Ampere emulate it.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
 def autocast(device: torch.device, enabled: bool) -> torch.autocast:
-    """Context that computes matrix products and convolutions in bfloat16, on CUDA and on CPU."""
+    """Context that multiplies matrices and convolves in bfloat16, where the device has it."""
+    enabled = enabled and has_bfloat16(device)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 

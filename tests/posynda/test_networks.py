@@ -69,7 +69,7 @@ def test_every_input_matters(number):
 @pytest.mark.parametrize("number", [0, 1])
 def test_half_precision_inside_gives_full_precision_outside(number):
     network = networks()[number]
-    with torch.no_grad(), runtime.autocast(torch.device("cpu"), True):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         found = network(*inputs())
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, network(*inputs()), rtol=0.1, atol=0.05)

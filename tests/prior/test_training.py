@@ -20,7 +20,7 @@ from posenb.flexpose import files
 from posenb.prior import networks, training, weights
 from posenb.prior.networks import Discriminator, Generator, KeypointRegressor, PerceptualFeatures
 from posenb.prior.training import PriorRecipe, PriorTask, corrupt, curved, train_prior, widened
-from posenb.train import checkpoints, loop
+from posenb.train import checkpoints, loop, runtime
 from posenb.world import domains, faces, motion
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17, FACE68, HAND21, Skeleton
@@ -156,7 +156,8 @@ def test_r1_is_applied_every_sixteenth_step(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(calls) == 3
 
 
-def test_bfloat16_stays_close_to_float32() -> None:
+def test_bfloat16_stays_close_to_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "has_bfloat16", lambda device: True)
     exact, coarse = tiny_task(autocast=False), tiny_task(autocast=True)
     for step in (1, 2):
         one, two = exact.step(step), coarse.step(step)

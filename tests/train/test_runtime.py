@@ -79,11 +79,22 @@ def test_threads_come_back() -> None:
         pass
 
 
-def test_autocast_is_bfloat16() -> None:
+@pytest.mark.parametrize("hardware", [True, False])
+def test_autocast_is_bfloat16_where_the_cpu_has_it(
+    hardware: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere bfloat16 is several times slower than float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": hardware})
     x = torch.ones(4, 4)
-    for enabled, expected in ((True, torch.bfloat16), (False, torch.float32)):
+    for enabled in (True, False):
         with runtime.autocast(torch.device("cpu"), enabled):
+            expected = torch.bfloat16 if hardware and enabled else torch.float32
             assert (x @ x).dtype == expected
+
+
+def test_a_cpu_that_tells_nothing_of_bfloat16_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "arm64"})
+    assert not runtime.has_bfloat16(torch.device("cpu"))
 
 
 def test_process_reads_what_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> None:
