@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from posenb import assets
 from posenb.measure.keypoints import mpjpe
 from posenb.posynda import tables, windows
 from posenb.posynda.diffusion import GaussianDiffusion
@@ -101,14 +100,7 @@ class Made:
 
 def lifters(folder: Path | None = None) -> tuple[str, ...]:
     """Names of the lifters among the assets, or in a folder: denoiser, and target if adapted."""
-    starts, ends = f"weights/{_asset('')}", ".safetensors"
-    return tuple(
-        sorted(
-            name.removeprefix(starts).removesuffix(ends)
-            for name in assets.manifest(folder)
-            if name.startswith(starts) and name.endswith(ends)
-        )
-    )
+    return checkpoints.weights_names(_asset(""), folder=folder)
 
 
 def load_lifter(

@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from posenb import assets
 from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.prior.networks import (
     GROUP,
@@ -346,9 +345,7 @@ def _identity(settings: dict[str, Any], resolution: int) -> dict[str, Any]:
 
 def starts() -> tuple[str, ...]:
     """Shipped priors with all that a training can start from."""
-    head, tail = "weights/prior_", f"_discriminator_{SMALL}.safetensors"
-    found = (name for name in assets.manifest() if name.startswith(head) and name.endswith(tail))
-    return tuple(name.removeprefix(head).removesuffix(tail) for name in found)
+    return checkpoints.weights_names("prior_", f"_discriminator_{SMALL}")
 
 
 def _networks(

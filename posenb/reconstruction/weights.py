@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from posenb import assets
 from posenb.reconstruction.networks import KeypointDetector
 from posenb.reconstruction.training import DetectorRecipe, asset
 from posenb.train import checkpoints
@@ -14,14 +13,7 @@ from posenb.train import checkpoints
 
 def detectors(folder: Path | None = None) -> tuple[str, ...]:
     """Names of the detectors among the assets, or in a folder: the domains they learned from."""
-    starts, ends = f"weights/{asset('')}", ".safetensors"
-    return tuple(
-        sorted(
-            name.removeprefix(starts).removesuffix(ends)
-            for name in assets.manifest(folder)
-            if name.startswith(starts) and name.endswith(ends)
-        )
-    )
+    return checkpoints.weights_names(asset(""), folder=folder)
 
 
 def load_detector(

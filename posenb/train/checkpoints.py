@@ -139,6 +139,13 @@ def load_provenance(name: str, folder: Path | None = None) -> dict[str, Any]:
     return dict(json.loads(assets.path(f"weights/{name}.json", folder).read_bytes()))
 
 
+def weights_names(start: str, end: str = "", folder: Path | None = None) -> tuple[str, ...]:
+    """What stands between `start` and `end` in the names of all weights there are, sorted."""
+    head, tail = f"weights/{start}", f"{end}.safetensors"
+    found = (name for name in assets.manifest(folder) if name.startswith(head))
+    return tuple(sorted(n.removeprefix(head).removesuffix(tail) for n in found if n.endswith(tail)))
+
+
 def state_hash(state: Any) -> str:
     """SHA-256 of a tensor, or of nested dictionaries and lists of tensors and plain values.
 

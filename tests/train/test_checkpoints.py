@@ -162,3 +162,11 @@ def test_weights_of_ones_own_stay_out_of_the_assets(folder: Path, tmp_path: Path
     (own / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="not valid JSON.*delete it and repeat"):
         checkpoints.load_weights("tiny", own)
+
+
+def test_weights_are_listed_by_what_their_names_begin_and_end_with(tmp_path: Path) -> None:
+    for name in ("cat_b", "cat_a_small", "cat_a", "dog"):
+        checkpoints.save_weights(name, {"weight": torch.ones(1)}, PROVENANCE, folder=tmp_path)
+    assert checkpoints.weights_names("cat_", folder=tmp_path) == ("a", "a_small", "b")
+    assert checkpoints.weights_names("cat_", "_small", tmp_path) == ("a",)
+    assert checkpoints.weights_names("bird_", folder=tmp_path) == ()
