@@ -33,6 +33,7 @@ MACHINE_PATH = re.compile(
     r"(?<![\w./:])/(?:home|root|Users|tmp|work|opt|mnt|usr|var)/\w+|\b[A-Z]:\\+\w+"
 )
 MAGIC = re.compile(r"^\s*[%!]", re.MULTILINE)
+DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 EXPLORER = re.compile(r"\b(?:explore|interact|interactive|interactive_output)\(")
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -233,6 +234,17 @@ def uses_no_magics(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def equations_can_be_shown(notebook: NotebookNode) -> list[str]:
+    """MathJax shows an error instead of a display with two numbers and one row."""
+    return [
+        f"cell {i} numbers an equation twice: {display.strip()[:40]}"
+        for i, cell in enumerate(notebook.cells)
+        if cell.cell_type == "markdown"
+        for display in DISPLAY.findall(cell.source)
+        if display.count(r"\tag") > 1 and r"\begin{align" not in display
+    ]
+
+
 def has_exercises(notebook: NotebookNode) -> list[str]:
     """Enough of them, each open when untouched, each with a folded solution that is checked."""
     found = exercises(notebook)
@@ -284,5 +296,6 @@ RULES: tuple[Callable[[NotebookNode], list[str]], ...] = (
     names_the_python_kernel,
     knows_no_machine,
     uses_no_magics,
+    equations_can_be_shown,
     has_exercises,
 )

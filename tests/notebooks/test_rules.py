@@ -146,6 +146,7 @@ BROKEN: list[tuple[Callable[[NotebookNode], list[str]], Edit]] = [
     (rules.knows_no_machine, with_source(1, 'open("C:\\\\Users\\\\ann")')),
     (rules.uses_no_magics, with_source(1, "x = 1\n%matplotlib inline")),
     (rules.uses_no_magics, with_source(1, "!ls")),
+    (rules.equations_can_be_shown, with_source(4, r"$$ a \tag{1} \qquad b \tag{2} $$")),
     (rules.has_exercises, with_three_exercises),
     (rules.has_exercises, with_untold_exercise),
     (rules.has_exercises, with_source(4, "No solution.")),
