@@ -109,8 +109,8 @@ def threads(count: int) -> Iterator[None]:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; elsewhere it is slower than float32.
 
-    On CPUs without AVX-512-BF16, as most laptops have, torch falls back to loops, some seven times
-    slower for the generator; GPUs before Ampere emulate it.
+    Without AVX-512-BF16, which few laptops have, torch falls back to loops (on a CPU with AVX2 the
+    generator is some seven times slower); GPUs before Ampere emulate it.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,7 +1,7 @@
 """Images a second of the prior's training: `python tests/benchmarks/bench_training.py`.
 
-One full round of 16 steps (one with R1), at 32 and 64 pixels, in float32 and in bfloat16, turn
-about in one run; the best of three rounds counts.
+One full round of 16 steps (one with R1), at 32 and 64 pixels, in float32 and, where
+the device has it, in bfloat16, turn about in one run; the best of three rounds counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 
 from posenb.prior.networks import Discriminator, Generator
 from posenb.prior.training import PriorRecipe, PriorTask, training_poses
+from posenb.train import runtime
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     keypoints = training_poses(PriorRecipe(poses=5000)).keypoints
     tasks = {}
     for size in (32, 64):
-        for autocast in (False, True):
+        for autocast in (False, True)[: 1 + runtime.has_bfloat16(device)]:
             recipe = PriorRecipe(resolution=size)
             networks = Generator(size), Discriminator(size)
             tasks[size, autocast] = PriorTask(recipe, keypoints, *networks, device, autocast)

@@ -162,6 +162,7 @@ def test_bfloat16_stays_close_to_float32(monkeypatch: pytest.MonkeyPatch) -> Non
     for step in (1, 2):
         one, two = exact.step(step), coarse.step(step)
         assert one["D"].item() == pytest.approx(two["D"].item(), rel=0.05)
+        assert one["D"] != two["D"]
 
 
 def test_the_union_takes_equal_parts() -> None:

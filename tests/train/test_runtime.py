@@ -97,6 +97,13 @@ def test_a_cpu_that_tells_nothing_of_bfloat16_gets_float32(monkeypatch: pytest.M
     assert not runtime.has_bfloat16(torch.device("cpu"))
 
 
+def test_a_gpu_that_only_emulates_bfloat16_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    assert not runtime.has_bfloat16(torch.device("cuda"))
+
+
 def test_process_reads_what_torchrun_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
