@@ -1,4 +1,4 @@
-"""The chapter's experiments (`python -m posenb table prior.quality`, `prior.layers`)."""
+"""The chapter's experiments (`python -m posenb table prior.quality`, `.layers`, `.stand_ins`)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,19 @@ from posenb.measure.distributions import (
 from posenb.measure.keypoints import joint_angles, joint_triplets
 from posenb.prior.networks import Generator, KeypointRegressor
 from posenb.prior.weights import generators, load_generator, load_regressor, sample
-from posenb.train import runtime
+from posenb.train import checkpoints, runtime
 from posenb.train.sweep import run_table
 from posenb.world import domains
+from posenb.world.datasets import full_poses, short_name
 from posenb.world.drawing import draw_skeletons
+from posenb.world.poses import recrop
 from posenb.world.skeletons import BODY17
 
 POSES = 50_000
 NEIGHBOURS = 10_000  # poses on either side where neighbours are searched
+STAND_INS = 5_000  # poses of each domain whose shape is compared with that of real people
+REAL = "real people"
+UPRIGHT = 45.0  # degrees between trunk and the picture's vertical, at most
 PAIRS = 500  # pairs of latents whose layers are exchanged
 
 ROWS = {
@@ -210,4 +215,78 @@ def _bone_shares(keypoints: Tensor) -> Tensor:
     return lengths / lengths.sum(1, keepdim=True)
 
 
-TABLES: dict[str, Callable[..., dict[str, Any]]] = {"quality": quality, "layers": layers}
+def stand_ins(
+    seeds: Sequence[int] = (0, 1, 2, 3, 4), jobs: int = 1, target: str = ""
+) -> dict[str, Any]:
+    """Card `prior.stand_ins`: are the domains' people shaped and turned as real ones are?
+
+    Everybody is cut out by a square around the joints. The seed draws the domain's poses, and
+    resamples the real people.
+
+    Args:
+        seeds: of both.
+        jobs: processes at a time.
+        target: real people, such as `coco:person_keypoints_val2017.json`; those who have all
+            joints count.
+
+    Raises:
+        ValueError: without real people to compare with.
+    """
+    if not target:
+        raise ValueError("prior.stand_ins compares with real people: --target coco:PATH")
+    real = full_poses(target).keypoints
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        if row["people"] == REAL:
+            random = runtime.generator(seed)
+            return shape(real[torch.randint(len(real), (len(real),), generator=random)])
+        return shape(recrop(domains.get(row["people"]).sample(STAND_INS, seed)).keypoints)
+
+    rows = [{"people": people} for people in (*domains.names(), REAL)]
+    configuration = {
+        "poses": STAND_INS,
+        "data": short_name(target),
+        "real people": len(real),
+        "digest": checkpoints.state_hash([real]),
+    }
+    return run_table(
+        "prior.stand_ins", rows, seeds, measure, jobs=jobs, configuration=configuration
+    )
+
+
+def shape(keypoints: Tensor) -> dict[str, float]:
+    """How people are built and turned, of poses (N, 17, 2) in squares around their joints.
+
+    Returns:
+        Mean lengths in per cent of the crop; the shares whose trunk is upright in the picture, and
+        who face the camera (their left shoulder on the right).
+    """
+    joints = {name: keypoints[:, number] for number, name in enumerate(BODY17.joints)}
+    pairs = {
+        "hips": ("left_hip", "right_hip"),
+        "shoulders": ("left_shoulder", "right_shoulder"),
+        "trunk": ("pelvis", "neck"),
+        "head": ("neck", "head_top"),
+        "thighs": ("left_hip", "left_knee"),
+        "shins": ("left_knee", "left_ankle"),
+        "upper arms": ("left_shoulder", "left_elbow"),
+        "forearms": ("left_elbow", "left_wrist"),
+    }
+    made = {
+        name: 100 * float((joints[a] - joints[b]).norm(dim=-1).mean())
+        for name, (a, b) in pairs.items()
+    }
+    up = joints["pelvis"] - joints["neck"]
+    lean = torch.rad2deg(torch.atan2(up[:, 0].abs(), up[:, 1]))
+    facing = joints["left_shoulder"][:, 0] > joints["right_shoulder"][:, 0]
+    return made | {
+        "upright": float((lean <= UPRIGHT).float().mean()),
+        "facing": float(facing.float().mean()),
+    }
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {
+    "quality": quality,
+    "layers": layers,
+    "stand_ins": stand_ins,
+}

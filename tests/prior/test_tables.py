@@ -63,6 +63,37 @@ def test_one_layer_alone_changes_something_and_none_nothing() -> None:
     assert max(unchanged.values()) == 0
 
 
+def test_shape_is_measured_in_percent_of_the_crop() -> None:
+    """Hips a tenth of the crop apart; one person upright and facing, one lying on the back."""
+    poses = domains.get("wild").sample(2, 0).keypoints
+    joints = {name: number for number, name in enumerate(BODY17.joints)}
+    for joint, place in {
+        "left_hip": (0.55, 0.5), "right_hip": (0.45, 0.5), "pelvis": (0.5, 0.5),
+        "neck": (0.5, 0.2), "left_shoulder": (0.6, 0.25), "right_shoulder": (0.4, 0.25),
+    }.items():  # fmt: skip
+        poses[0, joints[joint]] = torch.tensor(place)
+        poses[1, joints[joint]] = torch.tensor(place[::-1])
+    both, first = tables.shape(poses), tables.shape(poses[:1])
+    assert both["hips"] == pytest.approx(10, abs=1e-3)
+    assert both["trunk"] == pytest.approx(30, abs=1e-3)
+    assert (first["upright"], first["facing"]) == (1, 1) and both["upright"] == 0.5
+
+
+def test_stand_ins_need_real_people() -> None:
+    with pytest.raises(ValueError, match="--target coco:PATH"):
+        tables.stand_ins()
+
+
+def test_the_stand_ins_differ_from_real_people_as_notebook_00_says() -> None:
+    """Real people's hips are clicked farther apart than `wild` has them; most else is near."""
+    card = cards.load("prior.stand_ins")
+    wild, real = (cards.row(card, people=p)["metrics"] for p in ("wild", tables.REAL))
+    assert wild["hips"]["high"] < real["hips"]["low"]
+    with torch.no_grad():
+        live = tables.shape(domains.get("lab").sample(2000, 7).keypoints)
+    assert live["hips"] > wild["hips"]["mean"]  # markers on the outside: the other way round
+
+
 @pytest.mark.parametrize("name", ["quality", "layers"])
 def test_cards_are_there_and_whole(name: str) -> None:
     card = cards.load(f"prior.{name}")
