@@ -28,6 +28,9 @@ class PoseSet:
         skeleton: names and order of the J joints.
         visible: (N, J) bool, False where a joint is not annotated and its keypoint is 0; None says
             that all are.
+        picture: file name or id of the image that each was found in, N of them, or None.
+        crop: (N, 2, 3), the affine map from the crop's [0, 1] to pixels of that picture, with
+            (0, 0) at the corner of the top-left pixel, or None where unknown.
     """
 
     keypoints: Tensor
@@ -37,6 +40,8 @@ class PoseSet:
     subject: tuple[str, ...]
     skeleton: Skeleton
     visible: Tensor | None = None
+    picture: tuple[str, ...] | None = None
+    crop: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts fit together.
@@ -69,6 +74,11 @@ class PoseSet:
             _require_shape("camera", tuple(self.camera.shape), (count,))
         for name in ("action", "subject"):
             _require_shape(name, (len(getattr(self, name)),), (count,))
+        if self.picture is not None:
+            _require_shape("picture", (len(self.picture),), (count,))
+        if self.crop is not None:
+            _require_shape("crop", tuple(self.crop.shape), (count, 2, 3))
+            _require_finite("crop", self.crop)
 
     def __len__(self) -> int:
         """Number of poses N."""
@@ -101,13 +111,15 @@ class PoseSet:
             tuple(self.subject[i] for i in order),
             self.skeleton,
             None if self.visible is None else self.visible[chosen],
+            None if self.picture is None else tuple(self.picture[i] for i in order),
+            None if self.crop is None else self.crop[chosen],
         )
 
     def __add__(self, other: PoseSet) -> PoseSet:
         """These poses, then those.
 
-        `joints3d` and `camera` are kept only if both sets have them, else they become None. Where
-        one set has `visible`, the other counts as all visible.
+        `joints3d`, `camera`, `picture` and `crop` are kept only if both sets have them, else they
+        become None. Where one set has `visible`, the other counts as all visible.
 
         Raises:
             ValueError: if the skeletons differ.
@@ -117,13 +129,17 @@ class PoseSet:
                 f"cannot join poses of {self.skeleton.name} and {other.skeleton.name}: "
                 "convert one with skeletons.convert"
             )
-        joints3d = camera = visible = None
+        joints3d = camera = visible = picture = crop = None
         if self.joints3d is not None and other.joints3d is not None:
             joints3d = torch.cat([self.joints3d, other.joints3d])
         if self.camera is not None and other.camera is not None:
             camera = cameras.concatenate([self.camera, other.camera])
         if self.visible is not None or other.visible is not None:
             visible = torch.cat([_visibility(self), _visibility(other)])
+        if self.picture is not None and other.picture is not None:
+            picture = self.picture + other.picture
+        if self.crop is not None and other.crop is not None:
+            crop = torch.cat([self.crop, other.crop])
         return PoseSet(
             torch.cat([self.keypoints, other.keypoints]),
             joints3d,
@@ -132,6 +148,8 @@ class PoseSet:
             self.subject + other.subject,
             self.skeleton,
             visible,
+            picture,
+            crop,
         )
 
     def to(self, device: torch.device | str) -> PoseSet:
@@ -142,7 +160,19 @@ class PoseSet:
             joints3d=None if self.joints3d is None else self.joints3d.to(device),
             camera=None if self.camera is None else self.camera.to(device),
             visible=None if self.visible is None else self.visible.to(device),
+            crop=None if self.crop is None else self.crop.to(device),
         )
+
+    def pixels(self) -> Tensor:
+        """The keypoints in pixels of their pictures, 0 where not visible, (N, J, 2).
+
+        Raises:
+            ValueError: if the crops are not known.
+        """
+        if self.crop is None:
+            raise ValueError("these poses do not know their crops: only poses of pictures do")
+        placed = self.keypoints @ self.crop[..., :2].mT + self.crop[..., 2].unsqueeze(1)
+        return placed if self.visible is None else placed.where(self.visible.unsqueeze(-1), 0.0)
 
 
 def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
@@ -151,13 +181,27 @@ def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
     How large somebody is in a picture is no matter of pose.
 
     Args:
-        poses: with all joints; cameras and 3D are dropped.
+        poses: with all joints; cameras and 3D are dropped, pictures and crops kept.
         margin: side of the square in larger extents of the joints.
     """
     low, high = poses.keypoints.amin(1, keepdim=True), poses.keypoints.amax(1, keepdim=True)
     side = margin * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (N, 1, 1)
-    keypoints = (poses.keypoints - (low + high - side) / 2) / side  # (N, J, 2)
-    return PoseSet(keypoints, None, None, poses.action, poses.subject, poses.skeleton)
+    corner = (low + high - side) / 2  # (N, 1, 2)
+    keypoints = (poses.keypoints - corner) / side  # (N, J, 2)
+    crop = poses.crop
+    if crop is not None:
+        moved = crop[..., :2] @ corner.mT + crop[..., 2:]  # (N, 2, 1)
+        crop = torch.cat([crop[..., :2] * side, moved], -1)
+    return PoseSet(
+        keypoints,
+        None,
+        None,
+        poses.action,
+        poses.subject,
+        poses.skeleton,
+        picture=poses.picture,
+        crop=crop,
+    )
 
 
 def _visibility(poses: PoseSet) -> Tensor:

@@ -119,9 +119,12 @@ def test_moving_takes_all_tensors_along() -> None:
         ({"subject": ("a",) * 6}, r"subject has shape \(6,\)"),
         ({"visible": torch.ones(5, 16, dtype=torch.bool)}, "visible has shape"),
         ({"visible": torch.ones(5, 17)}, "must be bool"),
+        ({"picture": ("a.jpg",)}, r"picture has shape \(1,\), expected \(5,\)"),
+        ({"crop": torch.zeros(5, 3, 3)}, r"crop has shape .*expected \(5, 2, 3\)"),
+        ({"crop": torch.full((5, 2, 3), torch.nan)}, "crop of 5 of 5 poses are not finite"),
     ],
 )
-def test_parts_that_do_not_fit_are_named(change: dict[str, object], message: str) -> None:
+def test_parts_that_do_not_fit_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(poses(), **change)
 
@@ -141,3 +144,45 @@ def test_recropped_poses_fill_their_pictures_alike() -> None:
     torch.testing.assert_close((low + high) / 2, torch.full((200, 2), 0.5))
     again = recrop(poses, margin=1.25)
     torch.testing.assert_close(again.keypoints, poses.keypoints)
+
+
+def photographed(count: int = 4) -> PoseSet:
+    """Poses whose crops lie in pictures at known places: sides 100, 110, ... from (10 n, 20 n)."""
+    crop = torch.zeros(count, 2, 3)
+    crop[:, 0, 0] = crop[:, 1, 1] = 100 + 10 * torch.arange(count)
+    crop[:, 0, 2], crop[:, 1, 2] = 10.0 * torch.arange(count), 20.0 * torch.arange(count)
+    names = tuple(f"{n}.jpg" for n in range(count))
+    return dataclasses.replace(poses(count), picture=names, crop=crop)
+
+
+def test_pixels_are_where_the_crop_was_cut() -> None:
+    known = photographed()
+    x, y = known.keypoints[2, 5].tolist()
+    torch.testing.assert_close(known.pixels()[2, 5], torch.tensor([20 + 120 * x, 40 + 120 * y]))
+    hidden = torch.ones(4, 17, dtype=torch.bool)
+    hidden[1, 3] = False
+    masked = dataclasses.replace(known, visible=hidden).pixels()
+    assert (masked[1, 3] == 0).all() and torch.equal(masked[0], known.pixels()[0])
+    with pytest.raises(ValueError, match="do not know their crops"):
+        poses().pixels()
+
+
+def test_picture_and_crop_follow_their_poses() -> None:
+    known = photographed()
+    part = known[[3, 1]]
+    assert part.picture == ("3.jpg", "1.jpg")
+    assert torch.equal(part.pixels(), known.pixels()[[3, 1]])
+    joined = known + part
+    assert joined.picture == (*known.picture, "3.jpg", "1.jpg")  # type: ignore[misc]
+    assert torch.equal(joined.pixels()[4:], part.pixels())
+    assert (known + poses()).picture is None and (poses() + known).crop is None
+    assert torch.equal(known.to("cpu").pixels(), known.pixels())
+
+
+def test_cutting_out_anew_leaves_the_pixels_where_they_are() -> None:
+    known = photographed()
+    again = recrop(known, margin=1.5)
+    assert again.picture == known.picture
+    assert (again.keypoints - known.keypoints).abs().amax() > 0.01
+    torch.testing.assert_close(again.pixels(), known.pixels(), rtol=1e-4, atol=1e-2)
+    assert recrop(poses()).crop is None

@@ -5,18 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import Skeleton, convert
 
-__all__ = ["DatasetError", "Person", "field", "gather", "numbers", "read_file", "read_json"]
+__all__ = [
+    "DatasetError",
+    "Person",
+    "field",
+    "gather",
+    "listed",
+    "located",
+    "numbers",
+    "read_file",
+    "read_json",
+    "say_masked",
+]
 
-FARTHEST = 1e6  # pixels; beyond it a coordinate is damage, not a picture
+FARTHEST = 1e5  # pixels; beyond it a coordinate is damage where no picture's size is known
+WIDTHS = 3.0  # of the picture; farther outside of it a coordinate is damage
+LONGEST = 500  # characters of a reason: what a terminal shows without scrolling
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +45,8 @@ class DatasetError(Exception):
     """
 
     def __init__(self, path: str | Path, record: str, reason: str) -> None:
-        """Keep the three parts; `str` joins them."""
+        """Keep the three parts, long ones without their middle; `str` joins them."""
+        record, reason = _shortened(record, 120), _shortened(reason, LONGEST)
         super().__init__(path, record, reason)
         self.path = Path(path)
         self.record = record
@@ -46,10 +61,66 @@ class Person(NamedTuple):
     """One annotated person, in pixels with (0, 0) at the corner of the top-left pixel."""
 
     keypoints: list[list[float]]  # (J, 2), anything where not labelled
-    labelled: list[bool]  # (J,)
-    box: tuple[float, float, float, float]  # left, top, right, bottom
+    labelled: list[bool]  # (J,), what the file marks; `gather` asks `located` as well
+    box: tuple[float, float, float, float] | None  # left, top, right, bottom; None: of the joints
     action: str
     subject: str
+    picture: str = ""  # file name or id of the image
+    size: tuple[float, float] | None = None  # width and height of the image in pixels, if known
+
+
+def located(
+    points: Tensor,
+    score: Tensor | None = None,
+    size: tuple[float, float] | Tensor | None = None,
+) -> Tensor:
+    """Which joints somebody or something placed: the one rule of a seen joint, for all loaders.
+
+    A joint is not placed if it is not finite; if it has a score that is not above 0; if it lies at
+    exactly (0, 0), whatever its score says (nobody labels the corner of a picture, but tools write
+    zeros for what they did not find); or if it lies more than `WIDTHS` pictures outside of its
+    picture (more than `FARTHEST` pixels from the corner where the size is not known).
+
+    Args:
+        points: pixels as the file has them, before any shift, (..., J, 2).
+        score: visibility, score or confidence, (..., J); None if there is none.
+        size: width and height of the picture, or of each, (..., 2); NaN where not known.
+
+    Returns:
+        (..., J) bool.
+    """
+    seen = points.isfinite().all(-1) & (points != 0).any(-1)  # (..., J)
+    if score is not None:
+        seen &= score > 0  # NaN fails any comparison
+    if size is None:
+        return seen & (points.abs() <= FARTHEST).all(-1)
+    whole = torch.as_tensor(size, dtype=points.dtype, device=points.device).unsqueeze(-2)
+    low = (-WIDTHS * whole).nan_to_num(-FARTHEST)  # (..., 1, 2)
+    high = ((1 + WIDTHS) * whole).nan_to_num(FARTHEST)
+    return seen & ((points >= low) & (points <= high)).all(-1)
+
+
+def say_masked(path: str | Path, count: int, total: int) -> None:
+    """Warn, once for a file, that joints marked as seen are not: see `located`."""
+    if count:
+        log.warning(
+            "%s: %d of %d joints are marked as seen but were not placed (at (0, 0), not finite, or "
+            "far outside of the picture): taken as not visible",
+            *(path, count, total),
+        )
+
+
+def listed(names: Iterable[Any], most: int = 6) -> str:
+    """Names with commas, the first few of many: "a, b and 3 more"."""
+    words = [_shortened(str(name), 40) for name in names]
+    rest = len(words) - most
+    return ", ".join(words) if rest <= 0 else f"{', '.join(words[:most])} and {rest} more"
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The text; a long one without its middle."""
+    head = 2 * longest // 3
+    return text if len(text) <= longest else f"{text[:head]} ... {text[head + 5 - longest :]}"
 
 
 def read_file(path: Path, origin: str) -> bytes:
@@ -89,7 +160,7 @@ def field(path: Path, record: str, holder: Any, key: str, kind: type) -> Any:
         reason = f"expected an object with key {key!r}, found {type(holder).__name__}"
         raise DatasetError(path, record, reason)
     if key not in holder:
-        reason = f"key {key!r} is missing; found {', '.join(map(str, holder)) or 'no keys'}"
+        reason = f"key {key!r} is missing; found {listed(holder) or 'no keys'}"
         raise DatasetError(path, record, reason)
     if not isinstance(holder[key], kind):
         reason = f"{key!r} must be a {kind.__name__}, found {type(holder[key]).__name__}"
@@ -121,12 +192,15 @@ def gather(
     skeleton: Skeleton,
     minimum_joints: int,
     margin: float,
+    shift: float = 0.0,
 ) -> PoseSet:
     """Crop people to squares, convert their joints, and drop those with too few.
 
     The square's side is `margin` times the larger side of the smallest upright box that holds the
-    annotated box and all labelled joints; they share their centre. (The annotated box alone would
-    not do: annotators also place joints that are hidden or outside the visible part.)
+    annotated box, if there is one, and all labelled joints; they share their centre. (The annotated
+    box alone would not do: annotators also place joints that are hidden or outside the visible
+    part.) A joint that is marked as labelled but not `located` is masked, and a warning counts
+    these.
 
     Args:
         path: for messages.
@@ -135,6 +209,11 @@ def gather(
         skeleton: wanted skeleton; a joint is visible if every joint it is made of is labelled.
         minimum_joints: fewest visible joints, of `skeleton`, to keep a person.
         margin: at least 1.
+        shift: what to add to the people's keypoints to count from the corner of the top-left pixel
+            (`located` must see them as the file has them); their boxes do already.
+
+    Returns:
+        PoseSet with pictures and crops, without 3D.
 
     Raises:
         ValueError: if `minimum_joints` or `margin` is out of range.
@@ -149,25 +228,38 @@ def gather(
     if not people:
         raise DatasetError(path, "all people", "nobody in this file has a labelled joint")
     pixels = torch.tensor([p.keypoints for p in people], dtype=torch.float64)  # (N, J, 2)
-    labelled = torch.tensor([p.labelled for p in people]).unsqueeze(-1)  # (N, J, 1)
-    boxes = torch.tensor([p.box for p in people], dtype=torch.float64)  # (N, 4)
-    low = torch.minimum(boxes[:, :2], pixels.where(labelled, torch.inf).amin(1))  # (N, 2)
-    high = torch.maximum(boxes[:, 2:], pixels.where(labelled, -torch.inf).amax(1))
+    marked = torch.tensor([p.labelled for p in people])  # (N, J)
+    unknown = (math.nan, math.nan)
+    sizes = torch.tensor([p.size or unknown for p in people], dtype=torch.float64)  # (N, 2)
+    placed = located(pixels, marked, sizes)
+    say_masked(path, int((marked & ~placed).sum()), int(marked.sum()))
+    if not placed.any():
+        reason = f"none of {int(marked.sum())} joints marked as labelled was placed in a picture"
+        raise DatasetError(path, f"all {len(people)} people", reason)
+    known = placed.unsqueeze(-1)  # (N, J, 1)
+    low, high, pixels = _extents(people, pixels + shift, known)
     side = margin * (high - low).amax(-1, keepdim=True)  # (N, 1)
+    side = side.where(side > 0, 1.0)  # somebody of one joint has no extent
     corner = (low + high - side) / 2
     crops = (pixels - corner.unsqueeze(1)) / side.unsqueeze(1)  # (N, J, 2)
     # NaN marks what is not labelled, so that the conversion carries it into all that is built on it
-    keypoints = convert(crops.where(labelled, torch.nan), source, skeleton).keypoints
+    keypoints = convert(crops.where(known, torch.nan), source, skeleton).keypoints
     visible = ~keypoints.isnan().any(-1)  # (N, J_target)
     counts = visible.sum(-1)  # (N,)
     kept = (counts >= minimum_joints).nonzero().squeeze(-1)
     log.info("%s: %d of %d people with labelled joints kept", path, len(kept), len(people))
     if not len(kept):
+        most = int(counts.max())
         reason = (
-            f"none has {minimum_joints} labelled joints of {skeleton.name}; the most is "
-            f"{int(counts.max())}: lower minimum_joints"
+            f"none has {minimum_joints} labelled joints of {skeleton.name}; the most is {most}"
+            + (
+                ": lower minimum_joints"
+                if most
+                else f". The file's joints: {listed(source.joints)}"
+            )
         )
         raise DatasetError(path, f"all {len(people)} people", reason)
+    squares = torch.eye(2, dtype=torch.float64) * side.unsqueeze(-1)  # (N, 2, 2)
     return PoseSet(
         keypoints.nan_to_num(0.0)[kept].float(),
         None,
@@ -176,4 +268,17 @@ def gather(
         tuple(people[i].subject for i in kept.tolist()),
         skeleton,
         visible[kept],
+        tuple(people[i].picture for i in kept.tolist()),
+        torch.cat([squares, corner.unsqueeze(-1)], -1)[kept].float(),
     )
+
+
+def _extents(
+    people: Sequence[Person], pixels: Tensor, known: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Top-left and bottom-right corner of what is known of each (N, 2), and the pixels cleaned."""
+    nothing = (math.inf, math.inf, -math.inf, -math.inf)
+    boxes = torch.tensor([p.box or nothing for p in people], dtype=torch.float64)  # (N, 4)
+    low = torch.minimum(boxes[:, :2], pixels.where(known, torch.inf).amin(1))  # (N, 2)
+    high = torch.maximum(boxes[:, 2:], pixels.where(known, -torch.inf).amax(1))
+    return low, high, pixels.where(known, 0.0)
