@@ -341,21 +341,27 @@ def table1(
 ) -> dict[str, Any]:
     """Card `flexpose.table1`: every method from `wild` to `lab` (FlexPose, Table 1).
 
-    Another target (see `find_target`) has a card of its own, for example `table1_coco`, and so has
-    another source (see `prior.find_generator`): `table1_from_stage`, `table1_coco_from_stage`.
+    Another target (see `find_target`) has a card of its own, and so has another source (see
+    `prior.find_generator`): `table1_stage`, `table1_from_stage`. Files and folders go by what they
+    hold, too: `table1_coco_data_person_keypoints_val2017_1f3a9c02` (see `datasets.short_name`).
 
     Raises:
         ValueError: for an unknown target or source, or if they are the same poses.
         DatasetError: if the target's file is missing or damaged.
     """
-    generator, _ = prior.find_generator(source)
+    generator, folder = prior.find_generator(source)
     chosen = find_target(target, source)
     seen = provenance(source)["data_hash"]
     if isinstance(chosen, Recorded) and chosen.digest == seen:
         raise ValueError(f"{source} was trained on all poses of {target}: none are held out")
-    kind = "" if target == "lab" else f"_{target.partition(':')[0]}"
+    card = "flexpose.table1" + ("" if target == "lab" else f"_{datasets.short_name(target)}")
+    if folder is not None:  # trainings of one file differ, too
+        weights = digests(f"prior_{generator}", folder=folder)[f"prior_{generator}"]
+        card += f"_from_{generator}_{weights[:8]}"
+    elif source != "wild":
+        card += f"_from_{generator}"
     return run_table(
-        f"flexpose.table1{kind}" + ("" if source == "wild" else f"_from_{generator}"),
+        card,
         [{"poses": label} for label in (FLOOR, TRAINING, *METHODS)],
         seeds,
         lambda row, seed: run(row["poses"], source, chosen, seed, POSES),

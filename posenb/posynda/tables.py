@@ -40,6 +40,7 @@ from posenb.train import loop, runtime
 from posenb.train.sweep import run_table
 from posenb.world.cameras import Camera, concatenate
 from posenb.world.clips import SMALLEST, VALID_PIXELS, RealClip, load_real_clip
+from posenb.world.datasets import short_name
 from posenb.world.domains import Split
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -221,7 +222,7 @@ def table2(
     Rows of target `lab` say what the lifters are worth at home.
 
     With `source` and `target` such as human36m:PATH and mpi_inf_3dhp:PATH (see `recorded.route`),
-    the same on films of yours, with a card of its own, `table2_human36m_to_mpi_inf_3dhp`: at the
+    the same on films of yours, with a card of their own (see `datasets.short_name`): at the
     size of the other tables, or in profile `full` at PAPER_SCALE (card `..._full`), where all
     learn at the rate and with the loss of Sec. 4.2. Where joints are missing, as in 3DPW, only
     MixSTE lifts, and nothing can learn from labels.
@@ -253,10 +254,10 @@ def _recorded(
 ) -> dict[str, Any]:
     """Table 2 on recorded data."""
     first, second = route(source, target)
-    methods, card = METHODS, f"posynda.table2_{first.kind}_to_{second.kind}"
+    methods, size = METHODS, ""
     if runtime.profile() == "full":
         frames = PAPER_FRAMES.get(second.kind, PAPER_SCALE.frames)
-        scale, card = scale or replace(PAPER_SCALE, frames=frames), f"{card}_full"
+        scale, size = scale or replace(PAPER_SCALE, frames=frames), "_full"
         methods = at_length(METHODS)
     scale = scale or TEACHING
     compared = (ONLY, *(name for name in METHODS if name != F_ALONE))
@@ -271,6 +272,7 @@ def _recorded(
         "source": first.describe(scale.frames),
         "target": second.describe(scale.frames),
     }
+    card = f"posynda.table2_{'_to_'.join(short_name(data.name) for data in (first, second))}{size}"
     return _compared(card, rows, first, places, methods, seeds, jobs, scale, folder, shared)
 
 

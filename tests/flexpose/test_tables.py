@@ -12,7 +12,7 @@ from posenb.prior.tables import digests
 from posenb.teach import cards
 from posenb.train import checkpoints
 from posenb.train.sweep import card_path
-from posenb.world import domains, faces
+from posenb.world import datasets, domains, faces
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, FACE68
 
@@ -141,13 +141,13 @@ def own(tmp_path_factory):
     name = f"coco:{folder / 'poses.json'}"
     few = ["--small-images", "0", "--images", "32", "--folder", str(folder)]
     assert command_line.main(["train", "prior", "--domain", name, *few]) == 0
-    return name, folder / "coco_poses"
+    return name, folder / datasets.short_name(name)
 
 
 def test_a_prior_of_a_file_is_a_source_like_the_shipped(own, monkeypatch):
     _, folder = own
     generator, readers = prior.load_generator(folder), flexpose.Readers.load(folder)
-    critic = checkpoints.load_weights("prior_coco_poses_discriminator_64", folder)
+    critic = checkpoints.load_weights(f"prior_{folder.name}_discriminator_64", folder)
     assert checkpoints.state_hash(readers.critic.state_dict()) == checkpoints.state_hash(critic)
     shipped = flexpose.Readers.load("wild")  # its beta and Gamma, and not its critic
     assert readers.digest() != shipped.digest()
@@ -171,16 +171,17 @@ def test_cards_tell_sources_and_targets_apart(own, monkeypatch):
     for options in ({}, {"source": "stage"}, {"source": str(folder)},
                     {"source": "stage", "target": name}, {"target": name}):  # fmt: skip
         tables.table1(**options)
+    weights = f"{folder.name}_{digests(f'prior_{folder.name}', folder=folder).popitem()[1][:8]}"
     assert [card.removeprefix("flexpose.table1") for card in written] == [
-        "", "_from_stage", "_from_coco_poses", "_coco_from_stage", "_coco",
+        "", "_from_stage", f"_from_{weights}", f"_{folder.name}_from_stage", f"_{folder.name}",
     ]  # fmt: skip
     readers = digests("prior_regressor", "prior_features")
     shipped = written["flexpose.table1"]["weights"]
     assert shipped == digests("prior_wild", "prior_wild_discriminator_64") | readers
-    names = ("prior_coco_poses", "prior_coco_poses_discriminator_64")
-    found = written["flexpose.table1_from_coco_poses"]["weights"]
+    names = (f"prior_{folder.name}", f"prior_{folder.name}_discriminator_64")
+    found = written[f"flexpose.table1_from_{weights}"]["weights"]
     assert found == digests(*names, folder=folder) | readers
-    assert written["flexpose.table1_coco"]["weights"] == shipped
+    assert written[f"flexpose.table1_{folder.name}"]["weights"] == shipped
     with pytest.raises(ValueError, match="was trained on all poses of coco:"):
         tables.table1(source=str(folder), target=name)
     with pytest.raises(ValueError, match="no generator 'nowhere'.* has ended"):

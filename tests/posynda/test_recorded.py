@@ -18,7 +18,7 @@ from posenb.posynda.tables import Lifter, Scale
 from posenb.train import sweep
 from posenb.world import domains
 from posenb.world.cameras import look_at
-from posenb.world.datasets import DatasetError, human36m, mpi_inf_3dhp
+from posenb.world.datasets import DatasetError, human36m, mpi_inf_3dhp, short_name
 from posenb.world.skeletons import BODY17, DHP17, SMPL24, convert
 
 FRAMES = 5
@@ -197,7 +197,8 @@ def test_the_command_runs_table_2_on_films(target, profile, data, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     asked = ["--source", data["human36m"], "--target", data[target], "--profile", profile]
     assert command.main(["table", "posynda.table2", "--seeds", "0", *asked]) == 0
-    name = f"table2_human36m_to_{target}" + ("_full" if profile == "full" else "")
+    names = (short_name(data[kind]) for kind in ("human36m", target))
+    name = f"table2_{'_to_'.join(names)}" + ("_full" if profile == "full" else "")
     assert f"{name}.json" in capsys.readouterr().out
     text = (tmp_path / "posynda" / f"{name}.json").read_text()
     assert str(tmp_path.parent) not in text  # no path of anybody's

@@ -58,7 +58,6 @@ def test_full_poses_and_films_of_a_film(tmp_path: Path) -> None:
     assert len(found) == 3 * 4 and found.skeleton == BODY17  # one a second of four cameras
     assert found.joints3d is None and set(found.subject) == {"S5"}
     assert [len(film) for film in datasets.films(f"human36m:{file}")] == [120] * 4
-    assert datasets.short_name(f"human36m:{file}") == "human36m_data_3d_h36m"
 
 
 def test_pictures_are_no_films() -> None:
@@ -80,18 +79,61 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("coco:data/person_keypoints_val2017.json", "coco_person_keypoints_val2017"),
-        ("mpii:mpii_human_pose_v1_u12_1.mat", "mpii_mpii_human_pose_v1_u12_1"),
-        ("coco:../my poses (1).v2.json", "coco_my_poses_1_v2"),
-        ("coco:C:/a/con.json", "coco_con"),
-        ("wild", "wild"),
+        ("coco:data/person_keypoints_val2017.json", "coco_data_person_keypoints_val2017"),
+        ("coco:train/_annotations.coco.json", "coco_train_annotations_coco"),
+        ("mpii:a/mpii_human_pose_v1_u12_1.mat", "mpii_a_mpii_human_pose_v1_u12_1"),
+        ("coco:Meine Bilder/my poses (1).v2.json", "coco_Meine_Bilder_my_poses_1_v2"),
+        ("coco:a/con.json", "coco_a_con"),
+        ("coco:jambes écartées/姿勢.json", "coco_jambes_cart_es"),
+        (f"coco:{'b' * 200}/{'a' * 200}.json", f"coco_{'b' * 20}_{'a' * 40}"),
     ],
 )
-def test_short_names_fit_every_system(name: str, expected: str) -> None:
-    assert datasets.short_name(name) == expected
+def test_short_names_fit_every_system(
+    name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, _, path = name.partition(":")
+    (tmp_path / path).parent.mkdir()
+    (tmp_path / path).write_text("{}")
+    found = datasets.short_name(f"{kind}:{tmp_path / path}")
+    assert found == f"{expected}_44136fa3"  # the beginning of SHA-256 of {}
+    assert re.fullmatch("[A-Za-z0-9_]{1,100}", found)
+    monkeypatch.chdir(tmp_path)
+    assert datasets.short_name(name) == found
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert datasets.short_name(f"{kind}:~/{path}") == found
 
 
-def test_odd_files_have_short_names_too() -> None:
-    for stem in ("jambes écartées", "姿勢", "a" * 250, "a|b?c"):
-        name = datasets.short_name(f"coco:{stem}.json")
-        assert re.fullmatch("coco_[A-Za-z0-9_]{1,100}", name)
+def test_domains_keep_their_names() -> None:
+    assert datasets.short_name("wild") == "wild"
+
+
+@pytest.mark.parametrize("kind", ["coco", "mpii", "human36m"])
+def test_other_files_never_share_a_name(kind: str, tmp_path: Path) -> None:
+    """As tools write them: one name for all exports, changed in place, or copied."""
+    names = []
+    for folder, content in (("train", "1"), ("valid", "2"), ("train", "3"), ("train", "1")):
+        file = tmp_path / folder / "result.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+        names.append(datasets.short_name(f"{kind}:{file}"))
+    assert len(set(names)) == 3 and names[0] == names[3]
+
+
+def test_a_folder_goes_by_all_that_it_holds_but_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.npz").write_bytes(b"1")
+    (folder / "deeper" / "b.npz").write_bytes(b"2")
+    first = datasets.short_name(f"mpi_inf_3dhp:{folder}")
+    (folder / "frame.JPG").write_bytes(b"3")
+    assert datasets.short_name(f"mpi_inf_3dhp:{folder}") == first
+    (folder / "a.npz").rename(folder / "c.npz")
+    renamed = datasets.short_name(f"mpi_inf_3dhp:{folder}")
+    (folder / "deeper" / "b.npz").write_bytes(b"22")
+    assert len({first, renamed, datasets.short_name(f"mpi_inf_3dhp:{folder}")}) == 3
+
+
+def test_a_missing_file_has_no_name(tmp_path: Path) -> None:
+    with pytest.raises(datasets.DatasetError, match=r"nowhere\.json: file: cannot be read"):
+        datasets.short_name(f"coco:{tmp_path / 'nowhere.json'}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from posenb import assets
 from posenb.world.datasets import coco, human36m, mpi_inf_3dhp, mpii, threedpw
+from posenb.world.datasets.records import DatasetError
 from posenb.world.datasets.sequences import Sequence3D
 from posenb.world.poses import PoseSet, recrop
 from posenb.world.skeletons import BODY17
@@ -21,6 +24,7 @@ LOADERS: Mapping[str, Callable[..., PoseSet]] = {
     "mpi_inf_3dhp": partial(mpi_inf_3dhp.load, every=25),  # neighbours are the same pose
     "threedpw": partial(threedpw.load, every=30, detected=True),  # in 3D it has no full pose
 }
+FILMED = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".avi", ".mp4", ".mov", ".mkv"}
 FILMS: Mapping[str, Callable[..., Iterator[Sequence3D]]] = {
     "human36m": human36m.sequences,
     "mpi_inf_3dhp": mpi_inf_3dhp.sequences,
@@ -75,12 +79,34 @@ def films(name: str) -> Iterator[Sequence3D]:
 def short_name(name: str) -> str:
     """What a data file is called in names of files and cards, on any system; others as they are.
 
-    `coco:data/person_keypoints_val2017.json` is coco_person_keypoints_val2017.
+    Tools give all their files one name, so it takes the last folder, the file and the beginning of
+    the SHA-256 of what it holds: `coco:train/_annotations.coco.json` is
+    coco_train_annotations_coco_1f3a9c02. Other files never share a name, and a file keeps its own
+    wherever that folder is moved to. Of a folder all files count but pictures and videos.
 
     Raises:
         ValueError: for another kind of file.
+        DatasetError: if there is no such file.
     """
     if ":" not in name:
         return name
-    kind, path = parse(name)
-    return f"{kind}_{re.sub('[^A-Za-z0-9]+', '_', Path(path).stem)[:100]}"
+    kind, place = parse(name)
+    path = Path(place).expanduser().resolve()
+    words = [
+        re.sub("[^A-Za-z0-9]+", "_", word).strip("_") for word in (path.parent.name, path.stem)
+    ]
+    limited = [word[:length] for word, length in zip(words, (20, 40), strict=True)]
+    return "_".join([kind, *filter(None, limited), _content(path)])
+
+
+def _content(path: Path) -> str:
+    """Beginning of the SHA-256 of a file, or of the names and bytes of all files in a folder."""
+    try:
+        if not path.is_dir():
+            return assets.digest(path)[:8]
+        files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() not in FILMED)
+        parts = [f"{file.relative_to(path).as_posix()} {assets.digest(file)}" for file in files]
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}): check the path"
+        raise DatasetError(path, "file", reason) from error
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
