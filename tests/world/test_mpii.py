@@ -208,15 +208,15 @@ def test_a_damaged_json_is_refused(text: str, why: str, tmp_path: Path) -> None:
 def test_a_truncated_release_is_refused(keep: float, official: Path) -> None:
     content = official.read_bytes()
     official.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
-    with pytest.raises(DatasetError, match="not MPII's release, or is cut off"):
+    with pytest.raises(DatasetError, match="is no MATLAB file, or is cut off"):
         mpii.load(official)
 
 
 @pytest.mark.parametrize(
     ("content", "where", "why"),
     [
-        ({"other": 1}, "file", "not MPII's release"),
-        ({"RELEASE": 1}, "file", "not MPII's release"),
+        ({"other": 1}, "file", "'RELEASE' is missing; found other"),
+        ({"RELEASE": 1}, "file", "'RELEASE' must be a dict, found int"),
         (release([("a.jpg", [rect()])], [1, 1]), "RELEASE", "lists differ in length"),
         (release([(np.zeros((0, 0)), [rect()])], [1]), "annolist 1", "no image.name"),
         (release([("a.jpg", [{**rect(), "scale": -1.0}])], [1]), "image a.jpg, person 1", "scale"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.io import loadmat
 from torch import Tensor
 
 from posenb.world.cameras import Camera
+from posenb.world.datasets.matlab import is_hdf5, read_mat
 from posenb.world.datasets.pickles import array, read_npz
-from posenb.world.datasets.records import DatasetError, field, read_file
+from posenb.world.datasets.records import DatasetError, field
 from posenb.world.datasets.sequences import Sequence3D, build, take_poses, tensor
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, DHP17, DHP28, Skeleton, convert
@@ -191,19 +190,14 @@ def _common(path: Path) -> Iterator[Sequence3D]:
 
 def _official(path: Path, universal: bool) -> Sequence3D:
     """One film of the test set, of arrays 2 or 3 x 17 x 1 x F."""
-    content = read_file(path, ORIGIN)
-    if b"MATLAB 7.3" in content[:128] or content[:4] == b"\x89HDF":
+    if is_hdf5(path, ORIGIN):
         reason = (
             "is HDF5 (MATLAB 7.3), as the official file is, which SciPy cannot read. Convert it "
             "where h5py is installed, and read what that writes:\n"
             f'python -c "{CONVERT}" "{path}" "{path.with_name(CONVERTED)}"'
         )
         raise DatasetError(path, "file", reason)
-    try:
-        arrays: dict[str, Any] = loadmat(io.BytesIO(content))
-    except Exception as error:  # SciPy's reader raises a dozen kinds on damaged files
-        reason = f"is no .mat file, or is cut off ({error!r}). Fetch it again: {ORIGIN}"
-        raise DatasetError(path, "file", reason) from error
+    arrays = read_mat(path, ORIGIN)
     film = {}
     sources = {"data_2d": "annot2", "data_3d": "univ_annot3" if universal else "annot3"}
     for (name, source), size in zip(sources.items(), (2, 3), strict=True):
@@ -212,7 +206,7 @@ def _official(path: Path, universal: bool) -> Sequence3D:
             reason = f"{source!r} has shape {values.shape}, expected ({size}, 17, 1, frames)"
             raise DatasetError(path, "file", reason)
         film[name] = values.reshape(size, 17, -1).transpose(2, 1, 0)  # (F, 17, size)
-    film["valid"] = field(path, "file", arrays, "valid_frame", np.ndarray).reshape(-1)
+    film["valid"] = np.reshape(field(path, "file", arrays, "valid_frame", object), -1)
     name = path.absolute().parent.name
     return _film(path, name, name, film, None, name, name)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
+from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.records import (
     DatasetError,
     Person,
     field,
     gather,
     numbers,
-    read_file,
     read_json,
 )
 from posenb.world.poses import PoseSet
@@ -112,27 +110,22 @@ def _release(path: Path) -> Iterator[Person | None]:
 
     None for each that has no labelled joint or no place, or belongs to the test set.
     """
-    content = read_file(path, ORIGIN)
-    try:
-        release = loadmat(io.BytesIO(content), struct_as_record=False, squeeze_me=True)["RELEASE"]
-        images = np.atleast_1d(release.annolist)
-        activities = np.atleast_1d(release.act)
-        training = np.atleast_1d(release.img_train)
-    except Exception as error:  # SciPy's reader raises a dozen kinds on damaged files
-        reason = f"is not MPII's release, or is cut off ({error!r}). Fetch it again: {ORIGIN}"
-        raise DatasetError(path, "file", reason) from error
+    release = field(path, "file", read_mat(path, ORIGIN), "RELEASE", dict)
+    images, activities, training = (
+        _several(field(path, "RELEASE", release, key, object))
+        for key in ("annolist", "act", "img_train")
+    )
     if not len(images) == len(activities) == len(training):
         reason = f"{len(images)} images, {len(activities)} activities, {len(training)} flags"
         raise DatasetError(path, "RELEASE", f"lists differ in length: {reason}")
     for number, (image, activity) in enumerate(zip(images, activities, strict=True)):
-        name = getattr(getattr(image, "image", None), "name", None)
+        name = _part(_part(image, "image"), "name")
         if not isinstance(name, str):
             raise DatasetError(path, f"annolist {number + 1}", "has no image.name")
-        action = getattr(activity, "act_name", None)
-        for count, rect in enumerate(np.atleast_1d(getattr(image, "annorect", [])), 1):
-            place = _present(rect, "objpos")
-            points = np.atleast_1d(getattr(_present(rect, "annopoints"), "point", []))
-            scale = _present(rect, "scale")
+        action = _part(activity, "act_name")
+        for count, rect in enumerate(_several(_part(image, "annorect")), 1):
+            place, scale = _part(rect, "objpos"), _part(rect, "scale")
+            points = _several(_part(_part(rect, "annopoints"), "point"))
             if training[number] != 1 or place is None or scale is None or not len(points):
                 yield None
                 continue
@@ -150,19 +143,25 @@ def _release(path: Path) -> Iterator[Person | None]:
             yield _person(path, record, joints, labelled, center, height, label, subject)
 
 
-def _present(struct: Any, name: str) -> Any:
+def _part(struct: Any, name: str) -> Any:
     """A field of a Matlab struct; None if it is absent or an empty matrix."""
-    value = getattr(struct, name, None)
+    value = struct.get(name) if isinstance(struct, dict) else None
     return None if isinstance(value, np.ndarray) and value.size == 0 else value
+
+
+def _several(value: Any) -> list[Any]:
+    """What Matlab holds as an array, of which one element looks like no array, and none is None."""
+    if isinstance(value, np.ndarray):
+        return list(value.ravel("F"))
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _scalars(
     path: Path, record: str, what: str, struct: Any, names: tuple[str, ...]
 ) -> list[float]:
     """Fields of a Matlab struct as numbers."""
-    values = [getattr(struct, name, None) for name in names]
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    return numbers(path, record, f"{what} ({', '.join(names)})", plain, len(names))
+    values = [_part(struct, name) for name in names]
+    return numbers(path, record, f"{what} ({', '.join(names)})", values, len(names))
 
 
 def _person(
