@@ -26,10 +26,17 @@ from posenb.posynda.augmentation import (
     vary,
 )
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics, locatable
-from posenb.posynda.lifting import LiftTask, Recipe, Trained, from_principal_point, hypothesise
+from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
+from posenb.posynda.lifting import (
+    LiftTask,
+    Recipe,
+    Trained,
+    from_principal_point,
+    hypothesise,
+    peopled,
+)
 from posenb.posynda.networks import Denoiser, adaptable
-from posenb.posynda.windows import Windows
+from posenb.posynda.windows import Windows, fill
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
 
@@ -131,6 +138,8 @@ def adapt(
         model: trained on the source; it stays as it is.
         source: windows with 3D.
         keypoints2d: of the target, in the units of the source, (M, T, J, 2); NaN where missing.
+            Joints are filled in from the frames around (`windows.fill`); windows in which nobody
+            is seen are left out, and a warning counts them.
         camera: the target's, in the same units, one or M.
         recipe: what is switched on, and numbers; `PAPER` is the paper's.
         seed: of LoRA, pairs, hypotheses, steps and noise.
@@ -144,7 +153,7 @@ def adapt(
 
     Raises:
         ValueError: for windows without 3D, or such as the model cannot lift, or keypoints without
-            a root where F needs it, or with fewer than 2 joints in a frame where a teacher does.
+            anybody, or without a root where F needs it.
     """
     recipe = recipe or Adaptation()
     network = adaptable(model, recipe.low_rank, recipe.bias, seed)
@@ -178,16 +187,17 @@ class AdaptTask(LiftTask):
             )
         if recipe.augment == "plain" and self.source.root is None:
             raise ValueError("plain augmentation needs the source's root: Windows(root=...)")
-        if recipe.augment == "target":
-            aims(keypoints2d, network.root)  # now, not when such a window is drawn
-        network.seen(keypoints2d)
-        if recipe.hypotheses:
-            locatable(keypoints2d)
-        self.target = keypoints2d.to(self.device)
-        self.seen = from_principal_point(self.target, camera)
         focal, center = intrinsics(camera, len(keypoints2d))
+        kept = peopled(keypoints2d)
+        keypoints2d, focal, center = keypoints2d[kept], focal[kept], center[kept]
+        self.target = keypoints2d.to(self.device)
+        self.filled = fill(self.target)
+        if recipe.augment == "target":
+            aims(self.filled, network.root)  # now, not when such a window is drawn
+        network.seen(self.filled)
         eye, origin = torch.eye(3), torch.zeros(3)
         self.camera = Camera(eye.to(focal), origin.to(focal), focal, center).to(self.device)
+        self.seen = from_principal_point(self.filled, self.camera)
         self.begin = round(recipe.warm_up * recipe.steps) if recipe.hypotheses else recipe.steps
         self.teacher = loop.Ema(network)
         if recipe.augment in ("lifted", "varied"):
@@ -219,7 +229,7 @@ class AdaptTask(LiftTask):
         poses = self.poses[chosen]
         if self.recipe.augment == "target":
             camera = self.camera[other]
-            placed = align(poses, self.target[other], camera, self.network.root)
+            placed = align(poses, self.filled[other], camera, self.network.root)
         elif self.recipe.augment in ("lifted", "varied"):
             camera = self.camera[other]
             if self.recipe.augment == "varied":

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posenb.posynda.hypotheses import estimate_root, intrinsics, project
+from posenb.posynda.hypotheses import estimate_root, intrinsics, locatable, project
+from posenb.posynda.windows import fill
 from posenb.world.cameras import Camera
 from posenb.world.motion import quaternion_to_matrix, vector_to_quaternion
 from posenb.world.skeletons import Skeleton
@@ -123,8 +124,11 @@ def lifted_places(
         Places of the root, metres, camera frame, (N, T, 3).
 
     Raises:
-        ValueError: for wrong shapes, or a frame with fewer than 2 joints seen.
+        ValueError: for wrong shapes, or a window in which no frame shows 2 joints.
     """
+    there = locatable(keypoints2d)  # (N, T)
+    if not there.any(1).all():
+        raise ValueError("a window shows nobody, so nothing says where it is: leave it out")
     root = estimate_root(lifted[:, None], keypoints2d, camera)[:, 0]  # (N, T, 3)
     depth = root[..., 2:]  # (N, T, 1)
     tells = depth > _TELLING
@@ -133,7 +137,7 @@ def lifted_places(
     usual = far.nanmedian().nan_to_num(_NEAREST)
     far = far.where(~far.isnan(), usual).clamp(min=_NEAREST)
     focal, center = (v.to(lifted)[:, None] for v in intrinsics(camera, len(lifted)))  # (N, 1, 2)
-    middle = (keypoints2d.nanmean(2) - center) / focal  # (N, T, 2)
+    middle = (fill(keypoints2d).nanmean(2) - center) / focal  # (N, T, 2)
     sight = (root / depth).where(tells, torch.cat([middle, torch.ones_like(depth)], -1))
     return sight * far
 

@@ -22,15 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.hypotheses import (
-    estimate_root,
-    intrinsics,
-    locatable,
-    reprojection_error,
-)
-from posenb.posynda.lifting import LiftTask, Recipe, from_principal_point, hypothesise
+from posenb.posynda.hypotheses import estimate_root, intrinsics, reprojection_error
+from posenb.posynda.lifting import LiftTask, Recipe, from_principal_point, hypothesise, peopled
 from posenb.posynda.networks import Denoiser, adaptable, initialise
-from posenb.posynda.windows import Windows
+from posenb.posynda.windows import Windows, fill
 from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
@@ -193,14 +188,15 @@ class GanTask(LiftTask):
         self.critic = critic
         self.start = checkpoints.state_hash(critic.state_dict())
         self.opponent = torch.optim.Adam(critic.parameters(), recipe.learning_rate, (0.5, 0.99))
-        self.target = None if keypoints2d is None else keypoints2d.to(self.device)
-        if self.target is not None:
-            focal, center = intrinsics(camera, len(self.target))
+        self.target = None
+        if keypoints2d is not None:
+            focal, center = intrinsics(camera, len(keypoints2d))
+            kept = peopled(keypoints2d)
+            self.target = keypoints2d[kept].to(self.device)
             eye, origin = torch.eye(3).to(focal), torch.zeros(3).to(focal)
-            self.camera = Camera(eye, origin, focal, center).to(self.device)
-            self.seen = from_principal_point(self.target, self.camera)
+            self.camera = Camera(eye, origin, focal[kept], center[kept]).to(self.device)
+            self.seen = fill(from_principal_point(self.target, self.camera))
             network.seen(self.seen)
-            locatable(self.seen)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of the generator, then one of the critic, on the same poses."""

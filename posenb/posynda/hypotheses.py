@@ -2,7 +2,8 @@
 
 Hypotheses are root-relative poses (N, H, T, J, 3) in metres in the camera's frame. To project
 them one has to know where the root is, and at test time nobody does: `estimate_root` finds the
-place from which a pose explains the 2D keypoints best. Missing joints, NaN, count nowhere.
+place from which a pose explains the 2D keypoints best. Missing joints, NaN, count nowhere, and
+neither does a frame in which fewer than 2 joints are seen (`locatable`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from posenb.posynda.windows import nearest
 from posenb.world.cameras import Camera
 from posenb.world.skeletons import BODY17, Skeleton
 
@@ -73,10 +75,11 @@ def estimate_root(
         huber: errors beyond this, in the units of the camera, count linearly; None: squares.
 
     Returns:
-        Place of the root, metres, camera frame, (N, H, T, 3).
+        Place of the root, metres, camera frame, (N, H, T, 3). A frame that is not `locatable` has
+        that of the nearest frame that is, the earlier of two; without any it is the camera's own.
 
     Raises:
-        ValueError: for wrong shapes, or a frame with fewer than 2 joints seen.
+        ValueError: for wrong shapes.
     """
     known, weight = _seen(hypotheses, keypoints2d)  # (N, 1, T, J, 2), (N, 1, T, J, 1)
     focal, center = (
@@ -105,26 +108,18 @@ def estimate_root(
         rows = (trust[..., None] * slope).flatten(-3, -2)  # (N, H, T, 2 J, 3)
         normal = rows.mT @ slope.flatten(-3, -2)  # (N, H, T, 3, 3)
         ridge = 1e-9 * normal.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-        normal = normal + ridge * torch.eye(3, device=error.device, dtype=error.dtype)
+        lost = (weight.sum((-2, -1)) == 0)[..., None, None]  # (N, 1, T, 1, 1): nothing to solve
+        normal = normal + (ridge + lost) * torch.eye(3, device=error.device, dtype=error.dtype)
         change = torch.linalg.solve(normal, rows.mT @ error.flatten(-2)[..., None])[..., 0]
         root = torch.where(better[..., None], best - change, best)
-    return best
+    frame = nearest(locatable(keypoints2d))  # (N, T)
+    held = best.gather(2, frame.clamp(min=0)[:, None, :, None].expand_as(best))
+    return held.where((frame >= 0)[:, None, :, None], 0.0)
 
 
 def locatable(keypoints2d: Tensor) -> Tensor:
-    """Which joints of keypoints (N, T, J, 2) are there, (N, T, J): enough to find the body by.
-
-    Raises:
-        ValueError: if a frame shows fewer than 2.
-    """
-    seen = ~keypoints2d.isnan().any(-1)
-    poor = (seen.sum(-1) < 2).any(-1).nonzero().flatten().tolist()
-    if poor:
-        raise ValueError(
-            f"a frame shows fewer than 2 joints, and no place of the body explains it: leave out "
-            f"{len(poor)} of {len(keypoints2d)} windows, the first being {poor[0]}"
-        )
-    return seen
+    """Whether frames (N, T) of keypoints (N, T, J, 2) show enough to find a body by: 2 joints."""
+    return (~keypoints2d.isnan().any(-1)).sum(-1) >= 2
 
 
 def reprojection_error(
@@ -250,8 +245,8 @@ def onto_rays(
     placed = poses + root[:, :, None]
     depth = placed[..., 2:].clamp(min=_NEAREST)
     seen = torch.cat([(keypoints2d - center) / focal * depth, placed[..., 2:]], -1)
-    explained = root[:, :, None, 2:] > _NEAREST  # (N, T, 1, 1)
-    moved = seen.where(explained & ~seen.isnan(), placed)
+    explained = (root[..., 2] > _NEAREST) & locatable(keypoints2d)  # (N, T)
+    moved = seen.where(explained[..., None, None] & ~seen.isnan(), placed)
     return moved - moved[..., skeleton.parents.index(-1), None, :]
 
 
@@ -285,13 +280,14 @@ def _seen(hypotheses: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
             f"keypoints have shape {tuple(keypoints2d.shape)}, expected "
             f"{(count, frames, joints, 2)} to fit hypotheses {tuple(hypotheses.shape)}"
         )
-    seen = locatable(keypoints2d)[:, None, ..., None]  # (N, 1, T, J, 1)
+    seen = ~keypoints2d.isnan().any(-1) & locatable(keypoints2d)[..., None]  # (N, T, J)
+    seen = seen[:, None, ..., None]  # (N, 1, T, J, 1)
     return keypoints2d[:, None].where(seen, 0.0).to(hypotheses), seen.to(hypotheses)
 
 
 def _closed_root(hypotheses: Tensor, plane: Tensor, weight: Tensor) -> Tensor:
     """Place t of least squares, t_xy - u t_z = u Z - XY, with u on the plane z = 1."""
-    share = weight / weight.sum(-2, keepdim=True)  # (N, 1, T, J, 1)
+    share = weight / weight.sum(-2, keepdim=True).clamp(min=1)  # (N, 1, T, J, 1)
     wanted = plane * hypotheses[..., 2:] - hypotheses[..., :2]  # (N, H, T, J, 2)
     mean_u = (share * plane).sum(-2, keepdim=True)  # (N, 1, T, 1, 2)
     mean_b = (share * wanted).sum(-2, keepdim=True)  # (N, H, T, 1, 2)

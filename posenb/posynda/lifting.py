@@ -6,6 +6,7 @@ Notebook 06 builds this step by step. All randomness comes from `seed`.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ import torch
 from torch import Tensor
 
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.hypotheses import Aggregate, combine, intrinsics
+from posenb.posynda.hypotheses import Aggregate, combine, intrinsics, locatable
 from posenb.posynda.networks import Denoiser
-from posenb.posynda.windows import Windows, cut
+from posenb.posynda.windows import Windows, cut, fill
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
 from posenb.world.skeletons import BODY17, Skeleton
 
+log = logging.getLogger(__name__)
 _CHUNK = 64  # windows sampled at a time
 _LARGEST = 8.0  # half image widths, or tangents: nothing in a picture lies farther out
 
@@ -74,10 +76,13 @@ class Lifted:
     Attributes:
         hypotheses: (N, H, T, J, 3).
         joints3d: one of them or their mean, (N, T, J, 3).
+        valid: frames in which somebody was seen, (N, T); what stands in the others is a guess from
+            the frames around, finite and not to be counted.
     """
 
     hypotheses: Tensor
     joints3d: Tensor
+    valid: Tensor
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,14 @@ def lift(
     Sequences of another length than the model's windows are cut side by side; the last window is
     padded by repeating the last frame, and what was padded is left out of the result.
 
+    Missing joints are filled in for the network alone (`windows.fill`): a way of combining
+    hypotheses sees them as missing. Frames that show fewer than 2 joints are named in a warning
+    and are not `valid`; those around them are lifted as if nothing were missing.
+
     Args:
         model: a trained denoiser.
         keypoints2d: in the units that the model was trained with, (N, T, J, 2); NaN where a joint
-            was not found.
+            was not found. The shipped lifters take 15 frames a second.
         camera: in the same units, one or N; straight (`windows.to_screen`).
         hypotheses: H, at least 1; all are computed in one batch.
         steps: K of DDIM.
@@ -126,7 +135,8 @@ def lift(
         skeleton: of the joints.
 
     Raises:
-        ValueError: for keypoints that the model cannot lift, or a camera without what it needs.
+        ValueError: for keypoints that the model cannot lift, such as those of an empty scene, or a
+            camera without what it needs.
     """
     if hypotheses < 1:
         raise ValueError(f"hypotheses must be at least 1, found {hypotheses}")
@@ -135,7 +145,9 @@ def lift(
             f"keypoints have shape {tuple(keypoints2d.shape)}, expected (N, T, {model.joints}, 2): "
             "the model lifts that skeleton; convert another with skeletons.convert"
         )
-    centred = from_principal_point(keypoints2d, camera)
+    valid = somebody(keypoints2d, "keypoints")  # (N, T)
+    centred = fill(from_principal_point(keypoints2d, camera))
+    centred = centred.where(valid.any(1)[:, None, None, None], 0.0)
     count, length = centred.shape[:2]
     pieces = cut(centred.transpose(0, 1), model.frames)  # (W, frames, N, J, 2)
     pieces = pieces.transpose(1, 2).flatten(0, 1)  # (W N, frames, J, 2)
@@ -148,7 +160,55 @@ def lift(
     ]
     poses = torch.cat(found).unflatten(0, (-1, count))  # (W, N, H, frames, J, 3)
     poses = poses.movedim(0, 2).flatten(2, 3)[:, :, :length]  # (N, H, T, J, 3)
-    return Lifted(poses, combine(poses, keypoints2d, camera, aggregate, skeleton))
+    return Lifted(poses, combine(poses, keypoints2d, camera, aggregate, skeleton), valid)
+
+
+def somebody(keypoints2d: Tensor, what: str) -> Tensor:
+    """Frames (N, T) of keypoints (N, T, J, 2) that show somebody; a warning names the others.
+
+    Raises:
+        ValueError: if none does.
+    """
+    valid = locatable(keypoints2d)
+    if not valid.any():
+        raise ValueError(
+            f"{what}: none of {valid.numel()} frames shows 2 joints or more, there is nobody to "
+            "lift (NaN is a joint that was not found)"
+        )
+    lost = (~valid).any(1).nonzero().flatten().tolist()
+    if lost:
+        named = [f"{runs(~valid[i])}" + (f" of {i}" if len(valid) > 1 else "") for i in lost[:3]]
+        more = f" and {len(lost) - 3} more windows" if len(lost) > 3 else ""
+        log.warning(
+            "%s: %d of %d frames show fewer than 2 joints (%s%s): a guess from the frames around "
+            "stands there, and is marked as not valid",
+            *(what, int((~valid).sum()), valid.numel(), ", ".join(named), more),
+        )
+    return valid
+
+
+def peopled(keypoints2d: Tensor) -> Tensor:
+    """Which windows (N,) of keypoints (N, T, J, 2) show somebody; a warning counts the others.
+
+    Raises:
+        ValueError: if none does.
+    """
+    kept = locatable(keypoints2d).any(1)
+    if not kept.any():
+        raise ValueError(f"nobody is seen in any of the target's {len(kept)} windows")
+    if not kept.all():
+        log.warning("%d of %d windows show nobody and are left out", int((~kept).sum()), len(kept))
+    return kept
+
+
+def runs(marked: Tensor, most: int = 5) -> str:
+    """Frames (T,) that are marked, in words: "frames 7, 12 to 15"."""
+    numbers = marked.nonzero().flatten().tolist()
+    starts = [i for i in numbers if i - 1 not in set(numbers)]
+    stops = [i for i in numbers if i + 1 not in set(numbers)]
+    words = [f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, stops, strict=True)]
+    more = [f"{len(words) - most} more stretches"] if len(words) > most else []
+    return ("frame " if len(numbers) == 1 else "frames ") + ", ".join(words[:most] + more)
 
 
 def hypothesise(

@@ -117,9 +117,37 @@ def test_missing_joints_count_nowhere(moving, guesses):
     torch.testing.assert_close(found[0, :, 1], fewer[0, :, 1])
     error = many.reprojection_error(guesses, holes, moving.camera)
     assert error.isfinite().all() and not error[0, :, 1, [2, 7]].any()
-    holes[0, 0, 1:] = torch.nan
-    with pytest.raises(ValueError, match=f"fewer than 2 joints.*1 of {N} windows, the first .* 0"):
-        many.estimate_root(guesses, holes, moving.camera)
+
+
+@pytest.mark.parametrize(
+    ("lost", "held"), [([1], [0]), ([0, 1], [2, 2]), ([1, 2, 3], [0, 0, 4]), ([2, 4], [1, 3])]
+)
+@pytest.mark.parametrize("left", [0, 1])  # joints that such a frame still shows
+def test_a_lost_frame_counts_nowhere_and_has_the_place_of_the_nearest(
+    moving, guesses, lost, held, left
+):
+    holes = moving.keypoints.clone()
+    holes[1, lost, left:] = torch.nan
+    whole = many.estimate_root(guesses, moving.keypoints, moving.camera)
+    found = many.estimate_root(guesses, holes, moving.camera)
+    torch.testing.assert_close(found[1][:, lost], whole[1][:, held])
+    rest = [f for f in range(T) if f not in lost]
+    torch.testing.assert_close(found[1][:, rest], whole[1][:, rest])
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
+    assert not many.locatable(holes)[1, lost].any() and many.locatable(holes)[1, rest].all()
+    assert not many.reprojection_error(guesses, holes, moving.camera)[1][:, lost].any()
+    poses = guesses[:, 0]
+    torch.testing.assert_close(many.onto_rays(poses, holes, moving.camera)[1, lost], poses[1, lost])
+    for how in many.AGGREGATES:
+        assert many.combine(guesses, holes, moving.camera, how).isfinite().all(), how
+
+
+def test_a_window_without_anybody_is_at_the_camera(moving, guesses):
+    holes = moving.keypoints.clone()
+    holes[2] = torch.nan
+    assert not many.estimate_root(guesses, holes, moving.camera)[2].any()
+    for how in many.AGGREGATES:
+        assert many.combine(guesses, holes, moving.camera, how).isfinite().all(), how
 
 
 @pytest.mark.parametrize("by", ["pose", "joint"])

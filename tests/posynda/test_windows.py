@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -143,3 +145,39 @@ def test_windows_check_their_parts():
     for options in ({"units": "feet"}, {"split": "dev"}, {"fps": 0.0}, {"frames": 0}):
         with pytest.raises(ValueError, match="must be"):
             windows.sample(windows.domain("lab"), 2, 0, **options)
+
+
+def test_joints_are_filled_in_against_numpy():
+    """As np.interp, joint by joint; what no frame shows stays missing."""
+    random = torch.Generator().manual_seed(0)
+    whole = torch.rand(6, 9, 4, 2, generator=random, dtype=torch.float64)
+    missing = torch.rand(6, 9, 4, generator=random) < torch.linspace(0, 0.95, 6)[:, None, None]
+    missing[0, :, 2] = True
+    holes = whole.masked_fill(missing[..., None], torch.nan)
+    holes[5, 3, 0, 0] = torch.nan  # half a point is none
+    found = windows.fill(holes)
+    for n, j, axis in itertools.product(range(6), range(4), range(2)):
+        seen = ~holes[n, :, j].isnan().any(-1).numpy()
+        if not seen.any():
+            assert found[n, :, j].isnan().all()
+            continue
+        times = np.arange(9)
+        expected = np.interp(times, times[seen], holes[n, seen, j, axis].numpy())
+        np.testing.assert_allclose(found[n, :, j, axis].numpy(), expected, rtol=1e-12)
+    assert torch.equal(windows.fill(whole), whole)
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("111", [0, 1, 2]),
+        ("000", [-1, -1, -1]),
+        ("010", [1, 1, 1]),
+        ("1001", [0, 0, 3, 3]),
+        ("10001", [0, 0, 0, 4, 4]),
+        ("00100", [2, 2, 2, 2, 2]),
+    ],
+)
+def test_the_nearest_frame_is_the_earlier_of_two(seen, expected):
+    frames = torch.tensor([[letter == "1" for letter in seen]])
+    assert windows.nearest(frames).tolist() == [expected]
