@@ -280,7 +280,7 @@ def parts(source: Skeleton, target: Skeleton) -> tuple[Part, ...]:
         Parts that have at least one joint of `target`, each with the columns that it needs.
     """
     if target.joints == HAND21.joints and any(joint in HANDS for joint in source.joints):
-        return tuple(_hand(source, side) for side in SIDES)
+        return tuple(part for side in SIDES if (part := _hand(source, side)).columns)
     needed, names = _needed(target), source.joints
     columns = tuple(i for i, joint in enumerate(names) if joint in needed)
     return (Part("", columns, bare(source.name, [names[i] for i in columns])),) if columns else ()
