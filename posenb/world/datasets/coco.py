@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 import torch
 
 from posenb.world.datasets import joints, records
-from posenb.world.datasets.records import FARTHEST, WIDTHS, DatasetError, Person, gather, listed
+from posenb.world.datasets.records import (
+    FARTHEST,
+    WIDTHS,
+    DatasetError,
+    Person,
+    gather,
+    listed,
+    number,
+)
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import COCO17, FACE68, Skeleton, convert
 
@@ -60,6 +68,7 @@ class Reading:
     passed: Counter[str] = field(default_factory=Counter)  # reason -> people
     flags: set[float] = field(default_factory=set)  # visibilities that are not 0, 1 or 2
     people: list[Person] = field(default_factory=list)
+    read: int = 0  # records that gave people
 
 
 def load(
@@ -119,7 +128,8 @@ def load(
     for key, category in categories.items():
         for position, annotation in groups[key]:
             _read(reading, position, annotation, category, names, pictures)
-    _say(reading, len(annotations))
+    records.say_passed(path, reading.passed, reading.read)
+    _say_flags(reading)
     union = joints.bare("the file's joints", names)
     return gather(path, reading.people, union, skeleton, minimum_joints, margin, shift=0.5)
 
@@ -204,7 +214,7 @@ def _pictures(content: Mapping[str, Any]) -> dict[str, tuple[str, tuple[float, f
     for image in _listing(content, "images"):
         key = _key(image.get("id"))
         if key is not None:
-            size = (_number(image.get("width")), _number(image.get("height")))
+            size = (number(image.get("width")), number(image.get("height")))
             usable = all(0 < side <= FARTHEST for side in size)  # NaN fails any comparison
             name = image.get("file_name")
             found[key] = (name if isinstance(name, str) else key, size if usable else None)
@@ -283,7 +293,7 @@ def _names(
         values = annotation.get("keypoints")
         if isinstance(values, list) and values:
             count = len(values) if isinstance(values[0], list) else len(values) // 3
-            return [str(number) for number in range(count)]
+            return [str(place) for place in range(count)]
     if any(_holds(annotation) for _, annotation in group):
         return list(COCO17.joints)  # a whole body's hands or face, without its body
     return []
@@ -344,8 +354,8 @@ def _read(
     pictures: Mapping[str, tuple[str, tuple[float, float] | None]],
 ) -> None:
     """One annotation: a person, or two hands, or a reason why it is none."""
-    number = _key(annotation.get("id"))
-    record = f"annotation {number}" if number else f"annotation at position {position}"
+    name = _key(annotation.get("id"))
+    record = f"annotation {name}" if name else f"annotation at position {position}"
     if annotation.get("iscrowd") not in (None, 0, False, "", "0"):
         reading.passed["marked as crowds (iscrowd = 1)"] += 1
         return
@@ -362,12 +372,12 @@ def _read(
             reading.passed[reason] += 1
             return
         values = [*values, *[UNKNOWN] * (len(category.source) - len(values))]
-    for name in category.fields:
-        size = len(FIELDS[name])
-        values += _triples(reading.path, record, annotation.get(name), size) or [UNKNOWN] * size
+    for extra in category.fields:
+        size = len(FIELDS[extra])
+        values += _triples(reading.path, record, annotation.get(extra), size) or [UNKNOWN] * size
     image = _key(annotation.get("image_id")) or "unknown"
     picture, extent = pictures.get(image, (image if image != "unknown" else "", None))
-    subject = f"image {image} / person {number or f'at position {position}'}"
+    subject = f"image {image} / person {name or f'at position {position}'}"
     box = _box(annotation.get("bbox"), extent) if category.boxed else None
     seen = 0
     for part in category.parts:
@@ -380,6 +390,7 @@ def _read(
             points = [[x, y] for x, y, _ in row]
             reading.people.append(Person(points, labelled, box, "unknown", who, picture, extent))
     reading.flags.update(v for _, _, v in values if v not in (0.0, 1.0, 2.0) and v == v)
+    reading.read += bool(seen)
     if not seen:
         reading.passed["without a labelled joint"] += 1
 
@@ -410,30 +421,20 @@ def _triples(
     rows = []
     for start in range(0, len(values), size):
         x, y, *flag = values[start : start + size]
-        v = _number(flag[0]) if flag else 1.0
+        v = number(flag[0]) if flag else 1.0
         for value in (x, y, *flag) if v > 0 else flag:
             if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
                 reason = f"keypoints holds {str(value)[:40]!r}, expected a number"
                 raise DatasetError(path, record, reason)
-        rows.append((_number(x), _number(y), v))
+        rows.append((number(x), number(y), v))
     return rows
-
-
-def _number(value: Any) -> float:
-    """A number as float; NaN for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:  # an integer of 400 digits
-        return math.inf
 
 
 def _box(values: Any, size: tuple[float, float] | None) -> tuple[float, float, float, float] | None:
     """Left, top, right, bottom; None for what is no box about a part of the picture."""
     if not isinstance(values, list) or len(values) != 4:
         return None
-    left, top, width, height = map(_number, values)
+    left, top, width, height = map(number, values)
     if not (width > 0 and height > 0):
         return None
     wide, high = size or (FARTHEST / (1 + WIDTHS),) * 2
@@ -444,20 +445,8 @@ def _box(values: Any, size: tuple[float, float] | None) -> tuple[float, float, f
     return (left, top, left + width, top + height) if inside else None
 
 
-def _say(reading: Reading, total: int) -> None:
-    """Warn of people who were passed over, and of visibilities that are not COCO's.
-
-    Raises:
-        DatasetError: if that is everybody.
-    """
-    reasons = "; ".join(f"{count} {why}" for why, count in reading.passed.most_common(6))
-    if not reading.people:
-        why = f": {reasons}" if reasons else ""
-        reason = f"nobody in this file has a labelled joint{why}"
-        raise DatasetError(reading.path, f"all people ({total})", reason)
-    if reading.passed:
-        count = sum(reading.passed.values())
-        log.warning("%s: passed over %d of %d: %s", reading.path, count, total, reasons)
+def _say_flags(reading: Reading) -> None:
+    """Name visibilities that are not COCO's."""
     odd = sorted(v for v in reading.flags if not 0 < v < 1)
     if odd:
         log.warning(

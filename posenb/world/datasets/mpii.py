@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.records import (
+    FARTHEST,
     DatasetError,
     Person,
     field,
     gather,
-    numbers,
+    number,
     read_json,
+    say_passed,
 )
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import MPII16, Skeleton
@@ -28,8 +30,7 @@ ORIGIN = (
     "human-pose.mpi-inf.mpg.de (simplified BSD licence)"
 )
 SCALE_PIXELS = 200  # MPII's `scale` is the person's height in units of 200 pixels
-
-log = logging.getLogger(__name__)
+NOBODY = "without a labelled joint"
 
 
 def load(
@@ -44,15 +45,16 @@ def load(
 
     - `.mat`, the official release `mpii_human_pose_v1_u12_1.mat`. Its training people have joints
       and an activity; test images and people without joints, scale or position are passed over
-      (their number is logged). A joint counts as labelled if it has coordinates, hidden or not.
+      (a warning counts them). A joint counts as labelled if it has coordinates, hidden or not.
     - `.json`, the `train.json`, `valid.json` and `trainval.json` that pose-estimation code bases
       made of it (a list of objects with joints, joints_vis, center, scale, image). A joint counts
-      as labelled if its joints_vis is not 0. There are no activities.
+      as labelled if its joints_vis is above 0, or there is none. There are no activities.
 
     Both count pixels from 1, as Matlab does: half a pixel is taken off to be at their centres.
     MPII has no boxes; the usual one is a square of 200 scale about a point 15 scale below
     `objpos` (`center`). The crop is `margin` times that, widened to hold all labelled joints, so
-    those lie in [0, 1].
+    those lie in [0, 1]; without a usable scale or center it is drawn about the joints.
+    `records.located` masks joints that nobody placed.
 
     Args:
         path: the .mat or .json file.
@@ -72,43 +74,70 @@ def load(
     path = Path(path)
     if path.suffix not in (".mat", ".json"):
         raise ValueError(f"MPII files end in .mat or .json, found {path.name!r}")
-    people = list(_release(path) if path.suffix == ".mat" else _derived(path))
-    labelled = [person for person in people if person is not None]
-    passed = len(people) - len(labelled)
-    log.info("%s: passed over %d people without a labelled joint, or of the test set", path, passed)
-    return gather(path, labelled, MPII16, skeleton, minimum_joints, margin)
+    entries = list(_release(path) if path.suffix == ".mat" else _derived(path))
+    people = [entry for entry in entries if isinstance(entry, Person)]
+    say_passed(path, Counter(entry for entry in entries if isinstance(entry, str)), len(people))
+    return gather(path, people, MPII16, skeleton, minimum_joints, margin, shift=-0.5)
 
 
-def _derived(path: Path) -> Iterator[Person | None]:
-    """People of the JSON format; None for each without a labelled joint."""
+def _derived(path: Path) -> Iterator[Person | str]:
+    """People of the JSON format, or why there is none."""
     content = read_json(path, ORIGIN)
     if not isinstance(content, list):
         reason = f"expected a list of people, found {type(content).__name__}"
         raise DatasetError(path, "file", reason)
     for position, entry in enumerate(content):
         record = f"record {position}"
-        image = field(path, record, entry, "image", str)
-        flags = numbers(
-            path, record, "joints_vis", field(path, record, entry, "joints_vis", list), 16
-        )
-        joints = field(path, record, entry, "joints", list)
-        if len(joints) != 16:
-            raise DatasetError(path, record, f"joints must be 16 points, found {len(joints)}")
-        points = [numbers(path, record, "a joint", joint, 2) for joint in joints]
-        center = numbers(path, record, "center", field(path, record, entry, "center", list), 2)
-        (scale,) = numbers(path, record, "scale", [entry.get("scale")], 1)
-        labelled = [flag != 0 for flag in flags]
-        subject = f"image {image} / record {position}"
-        if any(labelled):
-            yield _person(path, record, points, labelled, center, scale, "unknown", subject)
-        else:
-            yield None
+        if not isinstance(entry, dict):
+            reason = f"expected an object, found {type(entry).__name__}"
+            raise DatasetError(path, record, reason)
+        if not entry.get("joints"):  # test.json
+            yield "without joints"
+            continue
+        points = _sixteen(path, record, entry, "joints")
+        flags = _sixteen(path, record, entry, "joints_vis") if "joints_vis" in entry else [1] * 16
+        labelled = [number(flag) > 0 for flag in flags]
+        joints = [
+            _point(path, record, point) if known else [0.0, 0.0]
+            for point, known in zip(points, labelled, strict=True)
+        ]
+        if not any(labelled):
+            yield NOBODY
+            continue
+        image = entry.get("image")
+        picture = str(image)[:80] if isinstance(image, (str, int)) else ""
+        center = entry.get("center")
+        place = [number(value) for value in center] if isinstance(center, list) else []
+        box = _box(place, number(entry.get("scale")))
+        who = f"image {picture or 'unknown'} / record {position}"
+        yield Person(joints, labelled, box, "unknown", who, picture)
 
 
-def _release(path: Path) -> Iterator[Person | None]:
+def _sixteen(path: Path, record: str, entry: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of one value a joint."""
+    values: list[Any] = field(path, record, entry, key, list)
+    if len(values) != 16:
+        raise DatasetError(path, record, f"{key} must be 16, found {len(values)}")
+    return values
+
+
+def _point(path: Path, record: str, point: Any) -> list[float]:
+    """Where a labelled joint is; NaN for null, which `located` masks.
+
+    Raises:
+        DatasetError: if it is no point.
+    """
+    pair = point[:2] if isinstance(point, list) else []
+    fine = all(isinstance(v, (int, float, type(None))) and not isinstance(v, bool) for v in pair)
+    if len(pair) != 2 or not fine:
+        raise DatasetError(path, record, f"a joint must be [x, y], found {str(point)[:40]}")
+    return [number(value) for value in pair]
+
+
+def _release(path: Path) -> Iterator[Person | str]:
     """People of the official .mat file, a Matlab struct RELEASE of structs of structs.
 
-    None for each that has no labelled joint or no place, or belongs to the test set.
+    Or why there is none: no joints or no place, as many have, or it belongs to the test set.
     """
     release = field(path, "file", read_mat(path, ORIGIN), "RELEASE", dict)
     images, activities, training = (
@@ -118,29 +147,30 @@ def _release(path: Path) -> Iterator[Person | None]:
     if not len(images) == len(activities) == len(training):
         reason = f"{len(images)} images, {len(activities)} activities, {len(training)} flags"
         raise DatasetError(path, "RELEASE", f"lists differ in length: {reason}")
-    for number, (image, activity) in enumerate(zip(images, activities, strict=True)):
+    for position, (image, activity) in enumerate(zip(images, activities, strict=True)):
         name = _part(_part(image, "image"), "name")
         if not isinstance(name, str):
-            raise DatasetError(path, f"annolist {number + 1}", "has no image.name")
+            raise DatasetError(path, f"annolist {position + 1}", "has no image.name")
         action = _part(activity, "act_name")
         for count, rect in enumerate(_several(_part(image, "annorect")), 1):
             place, scale = _part(rect, "objpos"), _part(rect, "scale")
             points = _several(_part(_part(rect, "annopoints"), "point"))
-            if training[number] != 1 or place is None or scale is None or not len(points):
-                yield None
+            if training[position] != 1:
+                yield "of the test set"
+                continue
+            if place is None or scale is None or not len(points):
+                yield "without joints, scale or position"
                 continue
             record = f"image {name}, person {count}"
             joints, labelled = [[0.0, 0.0] for _ in range(16)], [False] * 16
             for point in points:
-                *xy, joint = _scalars(path, record, "point", point, ("x", "y", "id"))
-                if joint not in range(16):
+                *xy, joint = (number(_part(point, axis)) for axis in ("x", "y", "id"))
+                if joint not in range(16):  # NaN is not
                     raise DatasetError(path, record, f"joint id must be 0 to 15, found {joint:g}")
                 joints[int(joint)], labelled[int(joint)] = xy, True
-            center = _scalars(path, record, "objpos", place, ("x", "y"))
-            (height,) = _scalars(path, record, "person", rect, ("scale",))
+            box = _box([number(_part(place, axis)) for axis in "xy"], number(scale))
             label = action if isinstance(action, str) else "unknown"
-            subject = f"image {name} / person {count}"
-            yield _person(path, record, joints, labelled, center, height, label, subject)
+            yield Person(joints, labelled, box, label, f"image {name} / person {count}", name)
 
 
 def _part(struct: Any, name: str) -> Any:
@@ -156,33 +186,9 @@ def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _scalars(
-    path: Path, record: str, what: str, struct: Any, names: tuple[str, ...]
-) -> list[float]:
-    """Fields of a Matlab struct as numbers."""
-    values = [_part(struct, name) for name in names]
-    return numbers(path, record, f"{what} ({', '.join(names)})", values, len(names))
-
-
-def _person(
-    path: Path,
-    record: str,
-    points: list[list[float]],
-    labelled: list[bool],
-    center: list[float],
-    scale: float,
-    action: str,
-    subject: str,
-) -> Person:
-    """Pixels counted from 1 become positions from the corner; scale and center become a box."""
-    if scale <= 0:
-        raise DatasetError(path, record, f"scale must be positive, found {scale:g}")
-    x, y = center[0] - 0.5, center[1] - 0.5 + 15 * scale
-    half = scale * SCALE_PIXELS / 2
-    return Person(
-        [[px - 0.5, py - 0.5] for px, py in points],
-        labelled,
-        (x - half, y - half, x + half, y + half),
-        action,
-        subject,
-    )
+def _box(center: Sequence[float], scale: float) -> tuple[float, float, float, float] | None:
+    """The usual square of a person, from the corner of the top-left pixel; None if it is none."""
+    if len(center) != 2 or not all(abs(value) <= FARTHEST for value in (*center, scale)):
+        return None  # NaN fails any comparison
+    x, y, half = center[0] - 0.5, center[1] - 0.5 + 15 * scale, scale * SCALE_PIXELS / 2
+    return (x - half, y - half, x + half, y + half) if scale > 0 else None

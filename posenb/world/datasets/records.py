@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,11 @@ __all__ = [
     "gather",
     "listed",
     "located",
-    "numbers",
+    "number",
     "read_file",
     "read_json",
     "say_masked",
+    "say_passed",
 ]
 
 FARTHEST = 1e5  # pixels; beyond it a coordinate is damage where no picture's size is known
@@ -110,6 +111,27 @@ def say_masked(path: str | Path, count: int, total: int) -> None:
         )
 
 
+def say_passed(path: str | Path, passed: Mapping[str, int], kept: int) -> None:
+    """Warn, once for a file, of people who are passed over.
+
+    Args:
+        path: the file.
+        passed: how many for which reason, such as "without a labelled joint".
+        kept: how many are not passed over.
+
+    Raises:
+        DatasetError: if it is everybody.
+    """
+    often = sorted(passed, key=lambda reason: -passed[reason])[:6]
+    reasons = "; ".join(f"{passed[reason]} {reason}" for reason in often)
+    count = sum(passed.values())
+    if not kept:
+        reason = f"nobody in this file has a labelled joint{': ' if reasons else ''}{reasons}"
+        raise DatasetError(path, f"all people ({count})", reason)
+    if count:
+        log.warning("%s: passed over %d of %d: %s", path, count, count + kept, reasons)
+
+
 def listed(names: Iterable[Any], most: int = 6) -> str:
     """Names with commas, the first few of many: "a, b and 3 more"."""
     words = [_shortened(str(name), 40) for name in names]
@@ -168,21 +190,14 @@ def field(path: Path, record: str, holder: Any, key: str, kind: type) -> Any:
     return holder[key]
 
 
-def numbers(path: Path, record: str, what: str, values: Any, count: int) -> list[float]:
-    """A list of exactly `count` finite numbers, small enough to be pixels.
-
-    Raises:
-        DatasetError: on another length, something that is no number, NaN, or a huge value.
-    """
-    found = len(values) if isinstance(values, Sequence) else type(values).__name__
-    if found != count or isinstance(values, str):
-        raise DatasetError(path, record, f"{what} must be {count} numbers, found {found}")
-    for value in values:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not -FARTHEST <= value <= FARTHEST:  # NaN fails any comparison
-            reason = f"{what} holds {str(value)[:40]!r}, expected a number within +-{FARTHEST:g}"
-            raise DatasetError(path, record, reason)
-    return [float(value) for value in values]
+def number(value: Any) -> float:
+    """A number of JSON or Matlab as float; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:  # an integer of 400 digits
+        return math.inf
 
 
 def gather(
