@@ -164,6 +164,9 @@ class Recorded:
 
     Args:
         poses: all of them, with all joints; what stands before " / " in `subject` stays together.
+
+    Raises:
+        ValueError: if there are too few people or pictures to hold any out.
     """
 
     def __init__(self, poses: PoseSet) -> None:
@@ -171,8 +174,15 @@ class Recorded:
         names = sorted(set(groups))
         order = torch.randperm(len(names), generator=runtime.generator(0)).tolist()
         held_out = {names[i] for i in order[len(names) // 3 :]}
-        self.test = poses[[i for i, name in enumerate(groups) if name in held_out]]
-        self.train = poses[[i for i, name in enumerate(groups) if name not in held_out]]
+        test = [i for i, name in enumerate(groups) if name in held_out]
+        train = [i for i, name in enumerate(groups) if name not in held_out]
+        if len(train) < 2 or len(test) < 4:  # which are halved
+            raise ValueError(
+                f"{len(poses)} people with all joints are in {len(names)} pictures or films, too "
+                f"few: {len(held_out)} of these are held out as a whole ({len(test)} people, "
+                f"expected at least 4), which leaves {len(train)} people (at least 2)"
+            )
+        self.test, self.train = poses[test], poses[train]
         self.digest = state_hash(poses.keypoints)
 
     def __eq__(self, other: object) -> bool:
@@ -203,7 +213,11 @@ def find_target(name: str, source: str = "wild") -> Target:
     like = source if source in known else "wild"  # as the poses of files are, and union
     if ":" not in name:
         return alike(name, like)
-    return Recorded(datasets.full_poses(name, domains.get(like).margin))
+    poses = datasets.full_poses(name, domains.get(like).margin)
+    try:
+        return Recorded(poses)
+    except ValueError as error:
+        raise datasets.DatasetError(datasets.parse(name)[1], "all people", str(error)) from error
 
 
 def alike(target: str, source: str = "wild") -> Domain | FaceDomain:

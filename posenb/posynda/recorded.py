@@ -135,6 +135,9 @@ def _windows(data: Recorded, frames: int, split: Split) -> tuple[Windows, Tensor
     """
     known = [j for j, name in enumerate(BODY17.joints) if name not in MISSING.get(data.kind, ())]
     parts = [_cut(film, frames, known, split) for film in _films(data, split)]
+    if not parts:  # two takes of an action are needed to hold one out
+        reason = f"there is none to {'be scored on' if split == 'test' else 'learn from'}"
+        raise DatasetError(parse(data.name)[1], f"{split} films", reason)
     keypoints, joints, root, counted, cameras, whose = zip(*parts, strict=True)
     names = [pair for pairs in whose for pair in pairs]
     if not names:

@@ -108,6 +108,19 @@ def test_recorded_poses_are_split_by_subject_and_not_repeated():
     assert len(torch.unique(train.keypoints.flatten(1), dim=0)) == len(train)
 
 
+@pytest.mark.parametrize(
+    ("pictures", "people", "why"),
+    [(1, 12, "12 people .* in 1 pictures"), (2, 9, "18 people"), (3, 1, "leaves 1 people")],
+)
+def test_too_few_pictures_to_hold_any_out_are_named(pictures, people, why):
+    subjects = tuple(f"image {i} / person {j}" for i in range(pictures) for j in range(people))
+    count = len(subjects)
+    points = torch.rand(count, 17, 2, generator=torch.Generator().manual_seed(0))
+    poses = PoseSet(points, None, None, ("unknown",) * count, subjects, BODY17)
+    with pytest.raises(ValueError, match=f"{why}"):
+        tables.Recorded(poses)
+
+
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
 def test_cards_are_of_the_shipped_weights(name):
     if name != "table1" and not card_path(f"flexpose.{name}").is_file():

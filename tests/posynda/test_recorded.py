@@ -252,6 +252,28 @@ def test_what_cannot_be_done_is_said_before_anything_is_trained(data, tmp_path, 
     assert f"{nowhere}: file: cannot be read" in found and "vision.imar.ro" in found
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_archives_without_films_are_named(split, tmp_path):
+    for part in ("train", "test"):
+        np.savez(tmp_path / f"data_{part}_3dhp.npz", data={})
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d={"S9": {}})
+    for name in (f"mpi_inf_3dhp:{tmp_path}", f"human36m:{tmp_path / 'data_3d_h36m.npz'}"):
+        with pytest.raises(DatasetError, match="holds no film"):
+            Recorded(name, ("S9",), ("S9",)).sample(3, 0, FRAMES, split)
+
+
+def test_one_take_of_an_action_cannot_be_on_both_sides(data, tmp_path):
+    takes = {"S9": {"Walking": np.zeros((LONG, 32, 3), np.float32)}}
+    write_human36m(tmp_path / "all.npz")
+    with np.load(tmp_path / "all.npz", allow_pickle=True) as found:
+        takes["S9"]["Walking"] = found["positions_3d"].item()["S9"]["Walking"]
+    np.savez(tmp_path / "one.npz", positions_3d=takes)
+    one = Recorded(f"human36m:{tmp_path / 'one.npz'}", ("S9",), ("S9",))
+    assert len(one.sample(3, 0, FRAMES))
+    with pytest.raises(DatasetError, match="test films: there is none to be scored on"):
+        one.sample(3, 0, FRAMES, "test")
+
+
 def test_films_without_a_usable_window_are_refused(data, monkeypatch):
     monkeypatch.setattr(recorded, "FARTHEST", 1e-6)
     lost = Recorded(data["human36m"], ("S1",), ("S9",))

@@ -150,6 +150,70 @@ def test_companion_keypoints(order: str, file: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("order", ["h36m", "coco"])
+def test_a_third_column_is_the_score(order: str, file: Path, caplog: Any) -> None:
+    companion = keypoints_file(file, order)
+    with np.load(companion, allow_pickle=True) as content:
+        takes, metadata = content["positions_2d"].item(), content["metadata"].item()
+    skeleton = BODY17 if order == "h36m" else COCO17
+    wrist, hip = skeleton.index("left_wrist"), skeleton.index("left_hip")
+    for views in takes["S9"].values():
+        views[:] = [np.concatenate([v, np.full((*v.shape[:2], 1), 0.9)], -1) for v in views]
+    first = takes["S9"]["Walking 1"][0]
+    first[0, wrist] = 0
+    first[1, hip] = [510, 500, 0]  # a place, and nothing there
+    first[2, wrist, 2] = np.nan
+    first[3, wrist] = [0, 0, 0.7]  # in the corner, and sure of it
+    write(companion, {"S9": takes["S9"]}, "positions_2d", metadata=metadata)
+    film = list(human36m.sequences(file, companion, subjects=("S9",)))[0]
+    lost = {
+        frame: [BODY17.joints[j] for j in (~film.visible[frame]).nonzero()] for frame in range(6)
+    }
+    pelvis = ["pelvis"] if order == "coco" else []
+    spine = ["spine"] if order == "coco" else []
+    assert lost == {
+        0: ["left_wrist"],
+        1: [*pelvis, "left_hip", *spine],
+        2: ["left_wrist"],
+        3: ["left_wrist"],
+        4: [],
+        5: [],
+    }
+    assert "1 keypoints or joints" in caplog.text  # a score of 0 is no news
+    poses = human36m.load(file, 17, keypoints=companion, subjects=("S9",))
+    assert len(poses) == 4 * 10 - 4
+
+
+def test_subjects_without_published_cameras_do_not_cost_the_others(
+    tmp_path: Path, caplog: Any
+) -> None:
+    takes = {"S2": {"Sitting": official(people())}, **content()}
+    found = list(human36m.sequences(write(tmp_path / "data.npz", takes)))
+    assert {film.subject for film in found} == {"S9", "S1"}
+    assert caplog.text.count("no calibration of 'S2'") == 1
+    with pytest.raises(DatasetError, match="no calibration of 'S2'"):
+        list(human36m.sequences(tmp_path / "data.npz", subjects=("S9", "S2")))
+
+
+@pytest.mark.parametrize("takes", [{}, {"S9": {}}, {"S9": {}, "S11": {}}])
+def test_an_archive_without_a_film(takes: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "data.npz", takes)
+    for read in (human36m.load, lambda p: list(human36m.sequences(p))):
+        with pytest.raises(DatasetError, match="holds no film: was it made of an empty folder"):
+            read(path)
+
+
+def test_poses_know_their_frames_and_squares(file: Path) -> None:
+    poses = human36m.load(file, every=4, subjects=("S9",))
+    films_ = list(human36m.sequences(file, subjects=("S9",)))
+    assert poses.picture is not None
+    for number, film, frame in ((0, 0, 0), (1, 0, 4), (3, 1, 4)):
+        assert poses.picture[number] == f"{films_[film].source}, frame {frame}"
+        torch.testing.assert_close(
+            poses.pixels()[number], films_[film].keypoints[frame], atol=1e-2, rtol=0
+        )
+
+
 def test_poses_and_their_crops(file: Path) -> None:
     poses = human36m.load(file)
     assert len(poses) == 4 * 13 and poses.skeleton is BODY17 and poses.visible.all()
@@ -188,8 +252,8 @@ def test_frames_that_are_nan_are_masked(tmp_path: Path) -> None:
     [
         ({"S9": {"Sitting": official(people())[:, :17]}}, "S9/Sitting", r"expected \(any, 32, 3\)"),
         ({"S9": {"Sitting": official(people())[:0]}}, "S9/Sitting", r"\(0, 32, 3\)"),
-        ({"S9": {"Sitting": official(people()) * 1000}}, "S9/Sitting/54138969", "unit of length"),
-        ({"S9": {"Sitting": official(people()) * np.nan}}, "S9/Sitting/54138969", "no frame"),
+        ({"S9": {"Sitting": official(people()) * 1000}}, "S9/Sitting", "unit of length"),
+        ({"S9": {"Sitting": official(people()) * np.nan}}, "S9/Sitting", "no frame"),
         ({"S9": {"Sitting": [["a"]]}}, "S9/Sitting", "array of numbers"),
         ({"S9": [official(people())]}, "positions_3d", "'S9' must be a dict, found list"),
         ({"S2": {"Sitting": official(people())}}, "positions_3d", "no calibration of 'S2'"),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +167,104 @@ def test_the_official_test_set(universal: bool, tmp_path: Path, caplog: Any) -> 
     assert len(one) == 1 and torch.equal(one[0].joints3d, found[1].joints3d)
 
 
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("/data/mpi_inf_3dhp_test_set/TS1", "TS1"),
+        ("F:\\mpi\\mpi_inf_3dhp_test_set\\TS6", "TS6"),
+        ("test_data\\TS2\\", "TS2"),
+        ("TS1_copy/TS3/annot_data.mat", "TS3"),
+        ("TS4.mat", "TS4"),
+        ("ts5", "TS5"),
+    ],
+)
+def test_keys_of_test_films_may_be_paths(name: str, view: str, tmp_path: Path) -> None:
+    film = {**filmed(view, people()), "valid": np.ones(5)}
+    (found,) = mpi_inf_3dhp.sequences(write(tmp_path / "data.npz", {name: film}))
+    assert (found.subject, found.action, found.view) == (view, view, view)
+    check(found, people())
+
+
+@pytest.mark.parametrize(
+    "name", ["S2 Seq1", "/data/3dhp/S2/Seq1", "D:\\3dhp\\S2\\Seq1\\", "S2_Seq1", "s2seq1"]
+)
+def test_keys_of_training_films_may_be_paths(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "data.npz", {name: [{"5": filmed("5", people())}, 25]})
+    (found,) = mpi_inf_3dhp.sequences(path)
+    assert (found.subject, found.action, found.view) == ("S2", "Seq1", "5")
+
+
+def test_cameras_without_calibration_do_not_cost_the_others(tmp_path: Path, caplog: Any) -> None:
+    views = {"0": filmed("0", people()), "12": filmed("0", people()), "2": filmed("2", people())}
+    path = write(tmp_path / "data.npz", {"S1 Seq1": [views, 25]})
+    assert [film.view for film in mpi_inf_3dhp.sequences(path)] == ["0", "2"]
+    assert "without calibration: 12" in caplog.text
+
+
+def cells(arrays: list[np.ndarray]) -> np.ndarray:
+    """A cell array, n x 1."""
+    made = np.empty((len(arrays), 1), object)
+    for number, array in enumerate(arrays):
+        made[number, 0] = array
+    return made
+
+
+@pytest.mark.parametrize("universal", [False, True])
+def test_the_official_training_set(universal: bool, tmp_path: Path, caplog: Any) -> None:
+    flat, deep, scaled = [], [], []
+    place = [DHP28.joints.index(joint) for joint in DHP17.joints]
+    for number in range(14):
+        view = str(number) if number < 9 else "0"
+        for out, key, scale in (
+            (flat, "data_2d", 1),
+            (deep, "data_3d", 1),
+            (scaled, "data_3d", 1.3),
+        ):
+            seen = filmed(view, people(7), scale)[key]
+            whole = np.full((5, 28, seen.shape[-1]), 9.0)
+            whole[:, place] = seen
+            out.append(whole.reshape(5, -1))
+    arrays = {"annot2": cells(flat), "annot3": cells(deep), "univ_annot3": cells(scaled)}
+    for take in ("S3/Seq2", "S3/Seq1"):
+        (tmp_path / take).mkdir(parents=True)
+        savemat(tmp_path / take / "annot.mat", arrays)
+    found = list(mpi_inf_3dhp.sequences(tmp_path, universal))
+    assert [(film.subject, film.action, film.view) for film in found] == [
+        ("S3", take, str(view)) for take in ("Seq1", "Seq2") for view in range(9)
+    ]
+    assert "without calibration: 9, 10, 11, 12, 13" in caplog.text
+    if not universal:
+        for film in found:
+            check(film, people(7))
+            assert film.valid.all() and film.fps is None
+    else:
+        root, offset = people(7)[:, :1], people(7) - people(7)[:, :1]
+        torch.testing.assert_close(
+            found[3].joints3d[:, OTHERS], (root + 1.3 * offset)[:, OTHERS], atol=1e-4, rtol=0
+        )
+    only = list(mpi_inf_3dhp.sequences(tmp_path / "S3" / "Seq2" / "annot.mat", universal))
+    assert len(only) == 9 and torch.equal(only[4].keypoints, found[13].keypoints)
+    (tmp_path / "annot.mat").write_bytes((tmp_path / "S3" / "Seq2" / "annot.mat").read_bytes())
+    with pytest.raises(DatasetError, match="folders that name its take, such as S1/Seq1"):
+        list(mpi_inf_3dhp.sequences(tmp_path / "annot.mat"))
+    for damage, why in [
+        ({"annot3": cells(deep[:2])}, "'annot3' has shape"),
+        ({"annot2": cells([part[:, :34] for part in flat])}, r"expected \(frames, 56\)"),
+        ({"annot3": deep[0]}, "'annot3' must be a list"),
+    ]:
+        savemat(tmp_path / "S3" / "Seq1" / "annot.mat", {**arrays, **damage})
+        with pytest.raises(DatasetError, match=why):
+            list(mpi_inf_3dhp.sequences(tmp_path / "S3" / "Seq1" / "annot.mat"))
+
+
+@pytest.mark.parametrize("data", [{}, {"S1 Seq1": [{}, 25]}])
+def test_an_archive_without_a_film(data: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "data.npz", data)
+    for read in (mpi_inf_3dhp.load, lambda p: list(mpi_inf_3dhp.sequences(p))):
+        with pytest.raises(DatasetError, match="holds no film: was it made of an empty folder"):
+            read(path)
+
+
 def test_published_cameras() -> None:
     for view in [*map(str, range(9)), "TS1", "TS4", "TS5", "TS6"]:
         camera = mpi_inf_3dhp.camera(view)
@@ -205,6 +300,51 @@ def test_frames_that_are_nan_are_masked(tmp_path: Path) -> None:
     poses = mpi_inf_3dhp.load(path)
     assert len(poses) == 4 and poses.visible.sum(1).tolist() == [17, 16, 17, 17]
     assert len(mpi_inf_3dhp.load(path, minimum_joints=17)) == 3
+
+
+def test_what_a_detector_did_not_find_is_masked_and_said_once(tmp_path: Path, caplog: Any) -> None:
+    views = {view: filmed(view, people()) for view in VIEWS}
+    wrist, head = DHP17.index("left_wrist"), DHP17.index("head_top")
+    views["0"]["data_2d"][2, wrist] = 0
+    views["0"]["data_2d"][3] = 0  # nobody found
+    views["2"]["data_2d"][1, head] = 0  # and with it the nose, which is made of it
+    views["8"]["data_2d"][0, wrist] = [5 * 2048, 100]  # far outside
+    path = write(tmp_path / "data.npz", {"S1 Seq1": [views, 25]})
+    first, second, third = mpi_inf_3dhp.sequences(path)
+    assert (~first.visible).nonzero().tolist() == [
+        [2, BODY17.index("left_wrist")],
+        *[[3, joint] for joint in range(17)],
+    ]
+    assert (~second.visible).nonzero().tolist() == [[1, NOSE], [1, BODY17.index("head_top")]]
+    assert (~third.visible).nonzero().tolist() == [[0, BODY17.index("left_wrist")]]
+    assert first.valid.all() and second.valid.all() and third.valid.all()
+    assert len(caplog.records) == 1 and "20 keypoints or joints, of 255 each" in caplog.text
+    assert len(mpi_inf_3dhp.load(path)) == 14
+    assert len(mpi_inf_3dhp.load(path, minimum_joints=17)) == 3 + 4 + 4
+
+
+@pytest.mark.parametrize("value", [np.inf, 6e6, -6e6, 1e300, 2.6e3])
+def test_joints_that_are_no_part_of_a_body_are_masked(
+    value: float, tmp_path: Path, caplog: Any
+) -> None:
+    film = filmed("0", people())
+    wrist, neck = DHP17.index("left_wrist"), DHP17.index("neck")
+    film["data_3d"][2, wrist, 0] += value
+    film["data_3d"][3, neck, 1] += value  # the spine and the nose are made of it
+    film["data_3d"][4] = film["data_3d"][4, 14]  # all in one point
+    found = next(
+        iter(
+            list(
+                mpi_inf_3dhp.sequences(write(tmp_path / "data.npz", {"S1 Seq1": [{"0": film}, 25]}))
+            )
+        )
+    )
+    assert found.valid[:2].all() and not found.valid[4].any()
+    assert (~found.valid[2]).nonzero().flatten().tolist() == [BODY17.index("left_wrist")]
+    lost = [BODY17.joints[j] for j in (~found.valid[3]).nonzero().flatten().tolist()]
+    assert lost == ["neck", "nose"]
+    assert found.joints3d.isfinite().all() and found.joints3d.abs().max() < 10
+    assert ("no part of a body" in caplog.text) and found.visible.all()
 
 
 def relative(film: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -289,44 +429,6 @@ def test_a_mat_file_that_will_not_do_is_refused(tmp_path: Path) -> None:
     lost.write_bytes(whole)
     with pytest.raises(DatasetError, match="folder named after its film"):
         mpi_inf_3dhp.load(lost)
-
-
-# Stands in for h5py, whose datasets have the dimensions of Matlab's arrays in reverse order.
-H5PY = """
-import numpy
-def File(path, mode):
-    with open(path, "rb") as file:
-        file.seek(512)
-        return {name: array.T for name, array in numpy.load(file).items()}
-"""
-
-
-def test_the_official_hdf5_is_refused_with_a_command_that_converts_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    true = filmed("TS1", people(7))
-    arrays = {
-        "annot2": true["data_2d"].transpose(2, 1, 0)[:, :, None],
-        "annot3": true["data_3d"].transpose(2, 1, 0)[:, :, None],
-        "univ_annot3": true["data_3d"].transpose(2, 1, 0)[:, :, None],
-        "valid_frame": np.ones((5, 1)),
-    }
-    path = tmp_path / "set" / "TS1" / "annot_data.mat"
-    path.parent.mkdir(parents=True)
-    with path.open("wb") as file:
-        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512))
-        np.savez(file, **arrays)
-    with pytest.raises(DatasetError, match="HDF5 .* h5py is installed") as caught:
-        mpi_inf_3dhp.load(path)
-    monkeypatch.chdir(tmp_path)
-    Path("h5py.py").write_text(H5PY)
-    command = shlex.split(str(caught.value).splitlines()[-1])
-    assert command[0] == "python"
-    subprocess.run([sys.executable, *command[1:]], check=True)
-    (film,) = mpi_inf_3dhp.sequences(tmp_path / "set")
-    check(film, people(7))
-    (same,) = mpi_inf_3dhp.sequences(path.with_name("annot_data_v7.mat"))
-    assert torch.equal(same.joints3d, film.joints3d)
 
 
 def test_a_file_that_is_missing_damaged_or_hostile_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -154,6 +156,64 @@ def test_a_damaged_pickle_is_refused(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DatasetError, match="is cut off|does not hold what it says"):
         read_pickle(path, "from me")
+
+
+def array_of(shape: bytes, kind: bytes, content: bytes) -> bytes:
+    """A pickled array, its shape, type and bytes given as opcodes."""
+    head = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R(K\x01"
+    return b"\x80\x03" + head + shape + b"cnumpy\ndtype\n" + kind + b"\x85R\x89" + content + b"tb."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of memory")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04]r\xff\xff\xff\x7f.",  # a table of 2^31 places
+        b"]p2000000000\n.",
+        array_of(
+            b"J\x00\xca\x9a\x3b\x85", b"X\x02\x00\x00\x00u1", b"J\x00\xca\x9a\x3b"
+        ),  # bytes(10**9)
+        array_of(b"J\x00\xca\x9a\x3b\x85", b"X\x02\x00\x00\x00S0", b"C\x00"),  # of size 0 each
+        array_of(b"J\x00\xca\x9a\x3b\x85", b"X\x02\x00\x00\x00f8", b"C\x08" + bytes(8)),
+        b"\x80\x04\x8e" + struct.pack("<Q", 10**9) + b"abc.",  # BINBYTES8 of 10^9 bytes
+        b"\x80\x04\x95" + struct.pack("<Q", 10**9) + b"].",  # a FRAME of as many
+    ],
+)
+def test_no_few_bytes_take_much_memory(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "data.pkl"
+    path.write_bytes(content)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from posenb.world.datasets import DatasetError, pickles\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: pickles.read_pickle(Path(sys.argv[1]), '')\n"
+        "except DatasetError: pass\n"
+        "else: sys.exit('not refused')\n"
+        "unit = 1 if sys.platform == 'darwin' else 1000\n"
+        "more = unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "sys.exit(f'{more} bytes' if more > 2e8 else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, data=np.zeros(200_000_000, np.uint8))
+    assert path.stat().st_size < 300_000
+    with pytest.raises(DatasetError, match="would unpack to 200 MB"):
+        read_npz(path, "from me", "data")
+
+
+def test_a_file_cannot_change_what_reads_it(tmp_path: Path) -> None:
+    """BUILD on the stand-in of an array, with attributes for its class."""
+    build = b"\x80\x04cnumpy\nndarray\nN}X\x0c\x00\x00\x00__setstate__K\x01s\x86b."
+    path = tmp_path / "data.pkl"
+    path.write_bytes(build)
+    with pytest.raises(DatasetError):
+        read_pickle(path, "from me")
+    path.write_bytes(pickle.dumps(CONTENT))
+    same(read_pickle(path, "from me"), CONTENT)
 
 
 def test_a_few_bytes_do_not_become_many(tmp_path: Path) -> None:

@@ -181,6 +181,34 @@ def test_frames_that_are_nan_are_masked(tmp_path: Path) -> None:
     assert len(threedpw.load(path)) == (5 - 1) + (6 - 2)
 
 
+def test_what_no_camera_saw_is_masked_and_said_once(tmp_path: Path, caplog: Any) -> None:
+    data = content()
+    wrist = SMPL24.index("left_wrist")
+    joints = data["jointPositions"][0].reshape(FRAMES, 24, 3)
+    joints[0, wrist] += [6000.0, 0, 0]  # no part of a body
+    place = -camera_poses()[:, :3, :3].mT @ camera_poses()[:, :3, 3:]  # (F, 3, 1)
+    away = torch.from_numpy(joints[1, 0]) - place[1, :, 0]
+    joints[1] -= away.numpy()  # the phone is in somebody's pelvis
+    data["cam_poses"][2, :3, 3] = 1e300
+    data["cam_poses"][4, 0, 0] = 5.0  # no rotation
+    data["poses2d"][0][5, :2, OPENPOSE18.index("right_elbow")] = [30000, 5]
+    path = write(tmp_path / "a.pkl", data)
+    film = next(iter(list(threedpw.sequences(path))))
+    assert len(caplog.records) == 1
+    assert not film.valid[[2, 4]].any() and not film.visible[[2, 4]].any()
+    assert not film.valid[0, BODY17.index("left_wrist")] and film.valid[0].sum() == 14
+    depth = film.camera.to_camera(film.joints3d)[1, :, 2]
+    assert (depth[film.valid[1]] < 0).any() and film.valid[1].sum() == 15
+    assert not film.visible[1, depth <= 0.1].any()
+    for value in (film.joints3d, film.keypoints, film.camera.translation, film.camera.rotation):
+        assert value.isfinite().all() and value.abs().max() < 1e5
+    assert film.keypoints.abs().max() <= 4 * 1920
+    found = next(iter(list(threedpw.sequences(path, detected=True))))
+    assert not found.visible[5, BODY17.index("right_elbow")] and found.visible[5].sum() == 16
+    poses = threedpw.load(path)
+    assert poses.joints3d is not None and poses.joints3d.abs().max() < 100
+
+
 def without(key: str) -> dict[str, Any]:
     return {name: value for name, value in content().items() if name != key}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,15 @@ from torch import Tensor
 from posenb.world.cameras import Camera
 from posenb.world.datasets.pickles import array, items, read_npz
 from posenb.world.datasets.records import DatasetError, field
-from posenb.world.datasets.sequences import Sequence3D, build, take_poses, tensor
+from posenb.world.datasets.sequences import (
+    Sequence3D,
+    body,
+    build,
+    counted,
+    placed,
+    take_poses,
+    tensor,
+)
 from posenb.world.motion import quaternion_to_matrix
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, COCO17, Skeleton, convert
@@ -73,6 +82,8 @@ S11 .149432287 -.156502277 .76812339 -.602630436 -1609.81531 5177.33594 1537.896
 S11 .589425147 -.781887711 .139912114 -.147153616 -1590.73804 -3854.16895 1578.01758
 """
 
+log = logging.getLogger(__name__)
+
 
 def camera(subject: str) -> Camera:
     """The four calibrated cameras of a subject, in pixels, for a world with y up.
@@ -118,33 +129,44 @@ def sequences(
         path: `data_3d_h36m.npz`.
         keypoints: a `data_2d_h36m_*.npz` of the same takes: `gt`, or detections in the joints of
             Human3.6M (`cpn_ft_h36m_dbb`) or COCO (`detectron_*_coco`; pelvis, spine, neck and
-            head_top are then interpolated). None: the projections of the 3D joints.
-        subjects: such as ("S9", "S11"); empty: all.
+            head_top are then interpolated); a third column is their score, and what has none
+            above 0 was not found. None: the projections of the 3D joints.
+        subjects: such as ("S9", "S11"); empty: all whose cameras are published.
 
     Raises:
-        DatasetError: if a file is missing, damaged, or not this format, or lacks a subject.
+        DatasetError: if a file is missing, damaged, or not this format, lacks a subject, or holds
+            no film.
     """
     path = Path(path)
+    return counted(path, _films(path, keypoints, subjects), ORIGIN)
+
+
+def _films(
+    path: Path, keypoints: str | Path | None, subjects: tuple[str, ...]
+) -> Iterator[Sequence3D]:
+    """The films one after the other."""
     takes = read_npz(path, ORIGIN, "positions_3d")
     found = _Keypoints(Path(keypoints)) if keypoints is not None else None
     if not isinstance(takes, dict):
         raise DatasetError(path, "positions_3d", f"expected subjects, found {type(takes).__name__}")
+    unknown: list[str] = []
     for subject in subjects or takes:
         try:
             cameras = camera(subject)
         except ValueError as error:
-            raise DatasetError(path, "positions_3d", str(error)) from error
+            unknown.append(str(error))
+            continue
         actions = field(path, "positions_3d", takes, subject, dict)
         for take in actions:
             record = f"{subject}/{take}"
             joints = tensor(array(path, record, actions, take, (None, 32, 3)))[:, KEPT]
-            joints = joints @ joints.new_tensor(Y_UP).mT  # (F, 17, 3)
+            joints, lost = body(path, record, joints @ joints.new_tensor(Y_UP).mT, BODY17)
             for number, line in enumerate(LENSES.strip().split("\n")):
                 view = line.split()[0]
                 if found is None:
-                    pixels = cameras[number].project(joints)
+                    pixels, masked = cameras[number].project(joints), 0
                 else:
-                    pixels = found.take(subject, take, number, len(joints))
+                    pixels, masked = found.take(subject, take, number, len(joints))
                 yield build(
                     path,
                     f"{record}/{view}",
@@ -156,7 +178,12 @@ def sequences(
                     action=str(take).split(" ")[0],
                     view=view,
                     width=WIDTH,
+                    masked=lost + masked,
                 )
+    if unknown and (subjects or len(unknown) == len(takes)):
+        raise DatasetError(path, "positions_3d", unknown[0])
+    for reason in unknown:
+        log.warning("%s: passed over a subject: %s", path, reason)
 
 
 def load(
@@ -215,13 +242,15 @@ class _Keypoints:
         reason = f"left are {sides[0]!r:.60}: neither Human3.6M's joints nor COCO's"
         raise DatasetError(path, "metadata", reason)
 
-    def take(self, subject: str, take: str, number: int, count: int) -> Tensor:
-        """Keypoints of a film in BODY17, pixels, (count, 17, 2)."""
+    def take(self, subject: str, take: str, number: int, count: int) -> tuple[Tensor, int]:
+        """Keypoints of a film in BODY17, pixels, (count, 17, 2), and how many were masked."""
         record = f"{subject}/{take}/camera {number}"
         actions = field(self.path, "positions_2d", self.takes, subject, dict)
         views = items(self.path, subject, actions, take)
-        pixels = tensor(array(self.path, record, views, number, (None, 17, None)))[:count, :, :2]
+        pixels = tensor(array(self.path, record, views, number, (None, 17, None)))[:count]
         if len(pixels) < count or pixels.shape[-1] < 2:  # some films run on after the recording
             reason = f"found {tuple(pixels.shape)}, but the 3D file has {count} frames"
             raise DatasetError(self.path, record, reason)
-        return convert(pixels, self.skeleton, BODY17).keypoints
+        score = pixels[..., 2] if pixels.shape[-1] > 2 else None  # (count, 17)
+        pixels, masked = placed(pixels[..., :2], WIDTH, score)
+        return convert(pixels, self.skeleton, BODY17).keypoints, masked

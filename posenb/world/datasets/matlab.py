@@ -19,14 +19,14 @@ import numpy as np
 from posenb.world.datasets import matlab_child
 from posenb.world.datasets.records import DatasetError
 
-__all__ = ["is_hdf5", "read_mat"]
+__all__ = ["read_mat"]
 
 MEMORY = 400_000_000, 250  # bytes, and per byte of the file: structs are many small arrays
 SECONDS = 60.0, 20e-6  # and per byte of the file
 
 
 def read_mat(path: Path, origin: str) -> dict[str, Any]:
-    """The variables of a MATLAB file (up to version 7.2).
+    """The variables of a MATLAB file.
 
     A struct is a dictionary, an array of structs or cells a list (in Matlab's order, column by
     column), text a string, a single number a float, int or bool; any other array of numbers is an
@@ -39,14 +39,9 @@ def read_mat(path: Path, origin: str) -> dict[str, Any]:
 
     Raises:
         DatasetError: if it cannot be read, is damaged, takes too much time or memory, or is the
-            HDF5 of version 7.3.
+            HDF5 of version 7.3 and h5py is not installed. Of HDF5, arrays of numbers are read.
     """
-    if is_hdf5(path, origin):
-        reason = (
-            "is HDF5 (MATLAB 7.3), which SciPy cannot read. Save it in Matlab with -v7, or convert "
-            "it where h5py is installed"
-        )
-        raise DatasetError(path, "file", reason)
+    _open(path, origin)
     size = path.stat().st_size
     memory = MEMORY[0] + MEMORY[1] * size
     seconds = SECONDS[0] + SECONDS[1] * size
@@ -62,6 +57,9 @@ def read_mat(path: Path, origin: str) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired as error:
         raise _damaged(path, f"it is not read after {seconds:.0f} seconds", origin) from error
+    if done.returncode == matlab_child.NO_H5PY:
+        reason = "is HDF5 (MATLAB 7.3): install what reads it (python -m pip install h5py)"
+        raise DatasetError(path, "file", reason)
     if done.returncode == matlab_child.FAILED:
         raise _damaged(path, done.stderr.decode(errors="replace"), origin)
     if done.returncode != 0:
@@ -75,19 +73,13 @@ def read_mat(path: Path, origin: str) -> dict[str, Any]:
     return {name: _filled(value, arrays) for name, value in tree.items()}
 
 
-def is_hdf5(path: Path, origin: str) -> bool:
-    """Whether a file is HDF5, as MATLAB 7.3 writes it.
-
-    Raises:
-        DatasetError: if it cannot be read; `origin` then says where it comes from.
-    """
+def _open(path: Path, origin: str) -> None:
+    """Make sure that there is a file to read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(128)
+        path.open("rb").close()
     except OSError as error:
         reason = f"cannot be read ({error.strerror}). Nothing is downloaded: {origin}"
         raise DatasetError(path, "file", reason) from error
-    return b"MATLAB 7.3" in head or head[:4] == b"\x89HDF"
 
 
 def _damaged(path: Path, why: str, origin: str) -> DatasetError:

@@ -1,4 +1,4 @@
-"""What `matlab.read_mat` starts as a process of its own: reads one MATLAB file with SciPy.
+"""What `matlab.read_mat` starts as a process of its own: reads one MATLAB file.
 
 It is run as a script, and imports nothing of posenb: PyTorch alone would take longer than the file.
 Arguments: the parent's `sys.path` as JSON, the file, the bytes of memory that it may take. Standard
@@ -7,6 +7,7 @@ output: a line of JSON, then the arrays that it refers to, as .npy after .npy.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -14,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 FAILED = 3  # exit status after an exception, of which standard error holds the words
+NO_H5PY = 4  # exit status if the file is HDF5 and there is nothing to read it with
 
 
 def main(path: str, memory: int) -> None:
     """Write what the file holds to standard output."""
     try:
         _bound(memory)
-        from scipy.io import loadmat  # its room in memory counts, too
-
-        # without mat_dtype, doubles that are whole numbers come back as uint8
-        content = loadmat(io.BytesIO(Path(path).read_bytes()), mat_dtype=True)
+        content = _content(Path(path).read_bytes())
         arrays: list[Any] = []
         tree = {name: _plain(value, arrays) for name, value in content.items() if name[:2] != "__"}
         if not tree:
@@ -33,6 +32,23 @@ def main(path: str, memory: int) -> None:
         _fail(f"it asks for more than {memory / 1e6:.0f} MB of memory")
     except Exception as error:  # SciPy's reader raises a dozen kinds on damaged files
         _fail(f"{type(error).__name__}: {error}")
+
+
+def _content(file: bytes) -> dict[str, Any]:
+    """What the readers make of the bytes of a file."""
+    stream = io.BytesIO(file)
+    if b"MATLAB 7.3" in file[:128] or file[:4] == b"\x89HDF":
+        try:
+            h5py = importlib.import_module("h5py")  # few need it
+        except ImportError:
+            sys.exit(NO_H5PY)
+        with h5py.File(stream, "r") as found:  # the dimensions are in reverse order
+            arrays = {name: part[()].T for name, part in found.items() if hasattr(part, "dtype")}
+        return {name: value for name, value in arrays.items() if value.dtype.kind in "biuf"}
+    from scipy.io import loadmat
+
+    # without mat_dtype, doubles that are whole numbers come back as uint8
+    return loadmat(stream, mat_dtype=True)
 
 
 def _bound(memory: int) -> None:

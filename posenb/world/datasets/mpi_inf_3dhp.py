@@ -1,8 +1,9 @@
-"""MPI-INF-3DHP (Mehta et al., 2017): the common npz files, and the official test set's .mat."""
+"""MPI-INF-3DHP (Mehta et al., 2017): the common npz files, and the official .mat files."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,18 @@ import torch
 from torch import Tensor
 
 from posenb.world.cameras import Camera
-from posenb.world.datasets.matlab import is_hdf5, read_mat
+from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.pickles import array, read_npz
-from posenb.world.datasets.records import DatasetError, field
-from posenb.world.datasets.sequences import Sequence3D, build, take_poses, tensor
+from posenb.world.datasets.records import DatasetError, field, listed
+from posenb.world.datasets.sequences import (
+    Sequence3D,
+    body,
+    build,
+    counted,
+    placed,
+    take_poses,
+    tensor,
+)
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, DHP17, DHP28, Skeleton, convert
 
@@ -24,18 +33,11 @@ __all__ = ["camera", "load", "sequences"]
 ORIGIN = (
     "MPI-INF-3DHP is at vcai.mpi-inf.mpg.de/3dhp-dataset (academic use only); "
     "data_train_3dhp.npz and data_test_3dhp.npz are made of it by the scripts of P-STMO or, with "
-    "unscaled 3D, D3DP; TS1 to TS6 of the test set hold an annot_data.mat each"
-)
-# The official test files are HDF5, which SciPy cannot read; the environment that runs this needs
-# SciPy and h5py. HDF5 has the dimensions in reverse order.
-CONVERTED = "annot_data_v7.mat"
-CONVERT = (
-    "import h5py, scipy.io, sys; film = h5py.File(sys.argv[1], 'r'); "
-    "scipy.io.savemat(sys.argv[2], {name: film[name][()].T for name in "
-    "('annot2', 'annot3', 'univ_annot3', 'valid_frame')})"
+    "unscaled 3D, D3DP; S1/Seq1 to S8/Seq2 hold an annot.mat each, TS1 to TS6 of the test set an "
+    "annot_data.mat"
 )
 FARTHEST_MISS = 10.0  # pixels between keypoints and projected joints that are still annotation
-NEAREST = 0.2  # metres before the camera
+NEAREST = 0.2  # metres before the camera, of the pelvis in most frames
 
 # The calibration that comes with the data set. Per training camera: focal length x, y; centre x, y
 # (pixels); translation (millimetres); then the rotation from a world with y up, row by row.
@@ -59,6 +61,8 @@ CAMERAS = """
 8 1500.172 1500.837 1017.387 1043.032 221.3543 659.87 3644.688 \
 .000575281 .06160985 -.9981001 .2082146 -.9762325 -.06013997 -.978083 -.2077844 -.01338968
 """
+FILM = re.compile(r"(?<![a-z0-9])TS[ _-]?0*([1-6])(?![0-9])", re.IGNORECASE)
+TAKE = re.compile(r"(?<![a-z0-9])S0*([1-8])[^a-z0-9]*Seq[ _-]?0*([0-9]+)", re.IGNORECASE)
 STUDIO = "8"  # films TS1 to TS4
 OUTDOOR = ("TS5", "TS6")
 WIDTH, OUTDOOR_WIDTH = 2048.0, 1920.0  # pixels
@@ -110,9 +114,10 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
     Args:
         path: `data_train_3dhp.npz` (sequence -> camera -> data_2d, data_3d) or
             `data_test_3dhp.npz` (TS1 to TS6 -> data_2d, data_3d, valid); or a film's
-            `annot_data.mat`, in a folder of the film's name; or a folder of such folders. The
-            official .mat is HDF5 and is refused with the command that converts it; in a folder,
-            the converted `annot_data_v7.mat` beside it is read in its place.
+            `annot_data.mat` (test set) or `annot.mat` (training set, 14 cameras, of which 0 to 8
+            are calibrated here), in a folder that says which film it is (TS1, or S1/Seq1); or a
+            folder of such folders. Keys of an npz may be whole paths. The official test files are
+            HDF5, for which h5py has to be installed.
         universal: of a .mat, the 3D that is scaled to one body height (`univ_annot3`, on which the
             official scores are counted) in place of `annot3`. An npz holds one of the two. The
             camera does not map scaled joints to the keypoints exactly: a warning says by how much.
@@ -121,15 +126,18 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
         DatasetError: if the file is missing, damaged, or not this format.
     """
     path = Path(path)
-    if path.suffix == ".npz":
-        yield from _common(path)
-        return
-    files = sorted(path.glob("*/annot_data.mat")) if path.is_dir() else [path]
+    if not path.is_dir():
+        films = _common(path) if path.suffix == ".npz" else _official(path, universal)
+        return counted(path, films, ORIGIN)
+    names = ("annot_data.mat", "annot.mat")
+    files = sorted(
+        file for deep in ("", "*/", "*/*/") for name in names for file in path.glob(deep + name)
+    )
     if not files:
-        raise DatasetError(path, "folder", f"holds no TS1/annot_data.mat. {ORIGIN}")
-    for file in files:
-        converted = file.with_name(CONVERTED)
-        yield _official(converted if path.is_dir() and converted.exists() else file, universal)
+        raise DatasetError(
+            path, "folder", f"holds no TS1/annot_data.mat, S1/Seq1/annot.mat. {ORIGIN}"
+        )
+    return (film for file in files for film in counted(file, _official(file, universal), ORIGIN))
 
 
 def load(
@@ -175,40 +183,91 @@ def _common(path: Path) -> Iterator[Sequence3D]:
         raise DatasetError(path, "data", f"expected films, found {type(films).__name__}")
     for name, film in films.items():
         if isinstance(film, dict):
-            yield _film(path, name, name, film, None, name, name)
+            view = _film_name(str(name)) or str(name)
+            yield _film(path, str(name), view, film, None, view, view)
             continue
-        subject, _, action = str(name).partition(" ")
+        subject, _, action = (_take_name(str(name)) or str(name)).partition(" ")
         if not (isinstance(film, list) and len(film) == 2 and isinstance(film[0], dict) and action):
             reason = "expected a film TS1 to TS6, or 'S1 Seq1' with [cameras, frames a second]"
             raise DatasetError(path, f"{name}", reason)
         views, fps = film
         if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1000:
             raise DatasetError(path, name, f"frames a second must be a number, found {fps!r:.40}")
-        for view in views:
-            yield _film(path, f"{name}/{view}", str(view), views[view], fps, subject, action)
+        known = {view: films for view, films in views.items() if _calibrated(str(view))}
+        if known and len(known) < len(views):
+            _pass_over(path, str(name), [str(view) for view in views if view not in known])
+        for view, content in (known or views).items():
+            yield _film(path, f"{name}/{view}", str(view), content, fps, subject, action)
 
 
-def _official(path: Path, universal: bool) -> Sequence3D:
-    """One film of the test set, of arrays 2 or 3 x 17 x 1 x F."""
-    if is_hdf5(path, ORIGIN):
-        reason = (
-            "is HDF5 (MATLAB 7.3), as the official file is, which SciPy cannot read. Convert it "
-            "where h5py is installed, and read what that writes:\n"
-            f'python -c "{CONVERT}" "{path}" "{path.with_name(CONVERTED)}"'
-        )
-        raise DatasetError(path, "file", reason)
+def _film_name(text: str) -> str | None:
+    """TS1 to TS6, from a name or a path of any system that says so."""
+    found = FILM.findall(text)
+    return f"TS{found[-1]}" if found else None
+
+
+def _take_name(text: str) -> str | None:
+    """Such as "S1 Seq1", from a name or a path of any system that says so."""
+    found = TAKE.findall(text)
+    return "S{} Seq{}".format(*found[-1]) if found else None
+
+
+def _calibrated(view: str) -> bool:
+    try:
+        camera(view)
+    except ValueError:
+        return False
+    return True
+
+
+def _pass_over(path: Path, record: str, views: list[str]) -> None:
+    log.warning("%s: %s: passed over cameras without calibration: %s", path, record, listed(views))
+
+
+def _official(path: Path, universal: bool) -> Iterator[Sequence3D]:
+    """The films of a .mat: one of the test set, or the cameras of a take of the training set."""
     arrays = read_mat(path, ORIGIN)
+    place = str(path.absolute())
+    three = "univ_annot3" if universal else "annot3"
+    views = field(path, "file", arrays, "annot2", object)
+    if isinstance(views, list):
+        yield from _take(path, _take_name(place), views, field(path, "file", arrays, three, list))
+        return
     film = {}
-    sources = {"data_2d": "annot2", "data_3d": "univ_annot3" if universal else "annot3"}
-    for (name, source), size in zip(sources.items(), (2, 3), strict=True):
+    for name, source, size in (("data_2d", "annot2", 2), ("data_3d", three, 3)):
         values = field(path, "file", arrays, source, np.ndarray)
         if values.shape[:2] != (size, 17) or values.shape[2:3] not in ((), (1,)):
             reason = f"{source!r} has shape {values.shape}, expected ({size}, 17, 1, frames)"
             raise DatasetError(path, "file", reason)
         film[name] = values.reshape(size, 17, -1).transpose(2, 1, 0)  # (F, 17, size)
     film["valid"] = np.reshape(field(path, "file", arrays, "valid_frame", object), -1)
-    name = path.absolute().parent.name
-    return _film(path, name, name, film, None, name, name)
+    # the file may be called after its film, too
+    name = _film_name(place) or path.absolute().parent.name
+    yield _film(path, name, name, film, None, name, name)
+
+
+def _take(path: Path, name: str | None, flat: list[Any], deep: list[Any]) -> Iterator[Sequence3D]:
+    """The calibrated cameras of a take: of each, frames x (28 joints x 2 or 3)."""
+    if name is None:
+        reason = "an annot.mat must be in folders that name its take, such as S1/Seq1"
+        raise DatasetError(path, "file", reason)
+    subject, _, action = name.partition(" ")
+    views = [number for number in range(len(flat)) if _calibrated(str(number))]
+    if len(views) < len(flat):
+        _pass_over(path, name, [str(number) for number in range(len(flat)) if number not in views])
+    for number in views:
+        record = f"{name}/{number}"
+        film = {}
+        for key, source, cells, size in (
+            ("data_2d", "annot2", flat, 2),
+            ("data_3d", "annot3", deep, 3),
+        ):
+            values = np.asarray(cells[number] if number < len(cells) else None)
+            if values.ndim != 2 or values.shape[1] != 28 * size:
+                reason = f"{source!r} has shape {values.shape}, expected (frames, {28 * size})"
+                raise DatasetError(path, record, reason)
+            film[key] = values.reshape(-1, 28, size)  # (F, 28, size)
+        yield _film(path, record, str(number), film, None, subject, action)
 
 
 def _film(
@@ -220,24 +279,26 @@ def _film(
     except ValueError as error:
         reason = f"{error}; a .mat must be in a folder named after its film"
         raise DatasetError(path, record, reason) from error
+    width = OUTDOOR_WIDTH if view in OUTDOOR else WIDTH
     inside = tensor(array(path, record, film, "data_3d", (None, None, 3))) / 1000  # (F, J, 3)
     count, joints = inside.shape[:2]
     pixels = tensor(array(path, record, film, "data_2d", (count, joints, 2)))
     source = {17: DHP17, 28: DHP28}.get(joints)
     if source is None:
         raise DatasetError(path, record, f"expected 17 or 28 joints, found {joints}")
-    inside = convert(inside, source, BODY17).keypoints  # (F, 17, 3)
-    pixels = convert(pixels, source, BODY17).keypoints  # (F, 17, 2)
     if "valid" in film:
         bad = tensor(array(path, record, film, "valid", (count,))) == 0  # (F,)
         inside = inside.masked_fill(bad[:, None, None], torch.nan)
-    depth = inside[:, 0, 2]
+    depth = inside[:, source.index("pelvis"), 2]
     if not float(depth.nanmedian()) > NEAREST and not depth.isnan().all():
         reason = (
             "the pelvis is at the camera: these joints are relative to the root, and the camera's "
             "distance is lost. Use a file with absolute joints"
         )
         raise DatasetError(path, record, reason)
+    inside, lost = body(path, record, inside, source)  # (F, 17, 3)
+    pixels, masked = placed(pixels, width)
+    pixels = convert(pixels, source, BODY17).keypoints  # (F, 17, 2)
     world = (inside - lens.translation) @ lens.rotation  # (F, 17, 3)
     if lens.distortion is not None:  # TS5 and TS6: some files hold undistorted keypoints
         ideal = Camera(lens.rotation, lens.translation, lens.focal, lens.center)
@@ -257,7 +318,8 @@ def _film(
         subject=subject,
         action=action,
         view=view,
-        width=OUTDOOR_WIDTH if view in OUTDOOR else WIDTH,
+        width=width,
+        masked=lost + masked,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 import zipfile
 from pathlib import Path
@@ -22,6 +23,8 @@ from posenb.world.datasets.records import DatasetError, field, read_file
 __all__ = ["array", "items", "read_npz", "read_pickle"]
 
 PLAIN = re.compile(r"[<>=|]?([biufcSUO]\d*|\?)")  # no records, dates, or memory layouts
+
+UNPACKED = 20_000_000, 100  # bytes that an entry of an archive may have, and per byte of the file
 
 
 class _Refused(pickle.UnpicklingError):
@@ -66,6 +69,10 @@ def _buffer(content: Any, kind: _Type, shape: tuple[int, ...], order: Any) -> _A
         raise _Refused("it holds objects in place of bytes")
     made = _Array()
     raw = content.encode("latin1") if isinstance(content, str) else content
+    if not isinstance(raw, bytes | bytearray):  # bytes(10**10) would be that many zeros
+        raise _Refused("an array has no bytes")
+    if not kind.code.itemsize or len(raw) != math.prod(shape) * kind.code.itemsize:
+        raise _Refused("an array does not hold what it says")
     made.content = np.ndarray(shape, kind.code, bytes(raw), order=order)
     return made
 
@@ -105,11 +112,24 @@ class _Reader(pickle.Unpickler):
         short = re.sub(r"^numpy\.(core|_core)\.(?=(multiarray|numeric)$)", "", module)
         if f"{short}.{name}" not in STAND_INS:
             raise _Refused(f"it asks for {module}.{name}")
-        return STAND_INS[f"{short}.{name}"]
+        stand_in: Any = STAND_INS[f"{short}.{name}"]
+        return lambda *given: stand_in(*given)  # the file can change attributes of what it is given
 
     def persistent_load(self, pid: Any) -> NoReturn:
         """Nothing is fetched from elsewhere."""
         raise _Refused(f"it asks for the outside object {pid!r}")
+
+
+def _bounded(stream: IO[bytes]) -> io.BytesIO:
+    """The pickle, if reading it takes no more memory than a few times its size.
+
+    One instruction can ask for a table of 2^32 places; a writer numbers them from 0 upwards.
+    """
+    content = stream.read()
+    for place, (code, argument, _) in enumerate(pickletools.genops(content)):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > place + 256:
+            raise _Refused(f"it asks for a table of {argument} places")
+    return io.BytesIO(content)
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:
@@ -140,7 +160,7 @@ def _plain(value: Any, done: dict[int, Any]) -> Any:
 
 def _read(path: Path, record: str, stream: IO[bytes], origin: str) -> Any:
     try:
-        return _plain(_Reader(stream, encoding="latin1").load(), {})
+        return _plain(_Reader(_bounded(stream), encoding="latin1").load(), {})
     except _Refused as error:
         reason = f"holds more than arrays and containers: {error}. It was not run; {origin}"
         raise DatasetError(path, record, reason) from error
@@ -172,6 +192,15 @@ def read_npz(path: Path, origin: str, key: str) -> Any:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in names:
                 reason = f"has no entry {key!r}; found {', '.join(names) or 'nothing'}. {origin}"
+                raise DatasetError(path, "file", reason)
+            size, most = (
+                archive.getinfo(f"{key}.npy").file_size,
+                UNPACKED[0] + UNPACKED[1] * path.stat().st_size,
+            )
+            if size > most:
+                reason = (
+                    f"{key!r} would unpack to {size / 1e6:,.0f} MB: a bomb, or damaged. {origin}"
+                )
                 raise DatasetError(path, "file", reason)
             with archive.open(f"{key}.npy") as stream:
                 version, reader = np.lib.format.read_magic(stream), np.lib.format
@@ -235,7 +264,9 @@ def items(path: Path, record: str, holder: Any, key: Any) -> dict[int, Any]:
         DatasetError: if it is missing or something else.
     """
     value = field(path, record, holder, key, object)
-    listed = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    listed = isinstance(value, list) or (
+        isinstance(value, np.ndarray) and value.ndim > 0 and value.size > 0
+    )
     found = list(value) if listed else None
     if not found:
         kind = type(value).__name__ if found is None else "none"

@@ -12,7 +12,15 @@ from torch import Tensor
 from posenb.world.cameras import Camera
 from posenb.world.datasets.pickles import array, items, read_pickle
 from posenb.world.datasets.records import DatasetError, field
-from posenb.world.datasets.sequences import Sequence3D, build, take_poses, tensor
+from posenb.world.datasets.sequences import (
+    Sequence3D,
+    body,
+    build,
+    counted,
+    placed,
+    take_poses,
+    tensor,
+)
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, OPENPOSE18, SMPL24, Skeleton, convert
 
@@ -24,6 +32,8 @@ ORIGIN = (
 )
 FPS = 30.0
 SIDES = (1080.0, 1920.0)  # pixels: a phone, upright or on its side
+LONGEST_LENS = 1e5  # pixels
+FARTHEST_PHONE = 1e4  # metres from the origin
 
 
 def sequences(path: str | Path, detected: bool = False) -> Iterator[Sequence3D]:
@@ -48,10 +58,7 @@ def sequences(path: str | Path, detected: bool = False) -> Iterator[Sequence3D]:
     if not files:
         raise DatasetError(path, "folder", f"holds no .pkl file. {ORIGIN}")
     for file in files:
-        content = read_pickle(file, ORIGIN)
-        name = field(file, "file", content, "sequence", str)
-        for person in items(file, "file", content, "jointPositions"):
-            yield _person(file, name, person, content, detected)
+        yield from counted(file, _films(file, detected), ORIGIN)
 
 
 def load(
@@ -92,31 +99,43 @@ def load(
     )
 
 
+def _films(path: Path, detected: bool) -> Iterator[Sequence3D]:
+    """The people of one file."""
+    content = read_pickle(path, ORIGIN)
+    name = field(path, "file", content, "sequence", str)
+    for person in items(path, "file", content, "jointPositions"):
+        yield _person(path, name, person, content, detected)
+
+
 def _person(path: Path, name: str, person: int, content: Any, detected: bool) -> Sequence3D:
     """One person of a film; frames of a camera that is not known become NaN."""
     record = f"person {person}"
     positions = items(path, "file", content, "jointPositions")
     joints = tensor(array(path, record, positions, person, (None, 72))).unflatten(-1, (24, 3))
     count = len(joints)
-    joints = convert(joints, SMPL24, BODY17).keypoints  # (F, 17, 3)
     poses = tensor(array(path, record, content, "cam_poses", (count, 4, 4)))
     matrix = tensor(array(path, record, content, "cam_intrinsics", (3, 3)))
     aligned = tensor(
         array(path, record, items(path, "file", content, "campose_valid"), person, (count,))
     )
-    known = (aligned != 0) & poses.isfinite().flatten(1).all(1)  # (F,)
-    joints = joints.where(known[:, None, None], torch.nan)
-    poses = poses.where(known[:, None, None], torch.eye(4, dtype=torch.float64))
-    error = (poses[:, :3, :3] @ poses[:, :3, :3].mT - torch.eye(3, dtype=torch.float64)).abs().max()
-    if not (matrix.isfinite().all() and matrix[0, 0] > 0 and matrix[1, 1] > 0 and error < 1e-2):
+    turn, place = poses[:, :3, :3], poses[:, :3, 3]
+    error = (turn @ turn.mT - torch.eye(3, dtype=torch.float64)).abs().flatten(1).amax(1)  # (F,)
+    rigid = (error < 1e-2) & (place.abs() < FARTHEST_PHONE).all(1)  # NaN fails any comparison
+    focal, center = matrix.diagonal()[:2], matrix[:2, 2]
+    lens = ((focal > 1) & (focal < LONGEST_LENS) & (center.abs() < LONGEST_LENS)).all()
+    if not (lens and rigid.any()):
         raise DatasetError(path, record, "cam_intrinsics or cam_poses are no camera's")
-    camera = Camera(poses[:, :3, :3], poses[:, :3, 3], matrix.diagonal()[:2], matrix[:2, 2])
+    joints, lost = body(path, record, joints, SMPL24)  # (F, 17, 3)
+    known = (aligned != 0) & rigid  # (F,)
+    joints = joints.where(known[:, None, None], torch.nan)
+    turn = turn.where(known[:, None, None], torch.eye(3, dtype=torch.float64))
+    camera = Camera(turn, place.where(known[:, None], 0.0), focal, center)
+    width = min(SIDES, key=lambda side: abs(side - 2 * float(center[0])))
     if detected:
         found = array(path, record, items(path, "file", content, "poses2d"), person, (count, 3, 18))
-        pixels = _detections(tensor(found))
+        pixels, masked = _detections(tensor(found), width)
     else:
-        pixels = camera.project(joints)
-        pixels = pixels.where(camera.to_camera(joints)[..., 2:] > 0, torch.nan)
+        pixels, masked = camera.project(joints), 0
     return build(
         path,
         record,
@@ -127,12 +146,15 @@ def _person(path: Path, name: str, person: int, content: Any, detected: bool) ->
         subject=f"{name} {record}",
         action=name,
         view="phone",
-        width=min(SIDES, key=lambda side: abs(side - 2 * float(matrix[0, 2]))),
+        width=width,
+        masked=lost + masked,
     )
 
 
-def _detections(found: Tensor) -> Tensor:
-    """x, y and confidence (F, 3, 18), 0 where nothing was found, as pixels of BODY17."""
-    pixels, confidence = found[:, :2].mT, found[:, 2]  # (F, 18, 2), (F, 18)
-    pixels = pixels.where(confidence.unsqueeze(-1) > 0, torch.nan)
-    return convert(pixels, OPENPOSE18, BODY17).keypoints
+def _detections(found: Tensor, width: float) -> tuple[Tensor, int]:
+    """x, y and confidence (F, 3, 18), 0 where nothing was found, as pixels of BODY17.
+
+    And how many were masked.
+    """
+    pixels, masked = placed(found[:, :2].mT, width, found[:, 2])  # (F, 18, 2)
+    return convert(pixels, OPENPOSE18, BODY17).keypoints, masked
