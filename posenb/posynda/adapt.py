@@ -8,6 +8,7 @@ the notebook's story. All randomness comes from `seed`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +37,20 @@ from posenb.posynda.lifting import (
     peopled,
 )
 from posenb.posynda.networks import Denoiser, adaptable
+from posenb.posynda.sizes import change
 from posenb.posynda.windows import Windows, fill
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
+
+log = logging.getLogger(__name__)
 
 Augment = Literal["varied", "lifted", "target", "plain", "none"]
 AUGMENTS = ("varied", "lifted", "target", "plain", "none")
 _CHUNK = 64  # windows lifted at a time
 _GUESSES = 5  # hypotheses that tell where people of the target are
 _HOME = 256  # windows of the source that tell how long people are when lifted
+_LOOKED_AT = 64  # windows of the target that tell whether lifted people have grown
+_NOTABLE = 0.05  # share of a body's size; less is not worth a warning
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,9 @@ def adapt(
 ) -> Trained:
     """Adapt a lifter to a target of which only 2D is known (PoSynDA, Algorithm 1).
 
-    No target label can come in: there is no argument for one.
+    No target label can come in: there is no argument for one. So nothing says how large people are
+    there: they come out as large as the source's (`load_lifter` has numbers). A warning says so
+    when people of the target are lifted more than 5 % taller, or shorter, than before.
 
     Args:
         model: trained on the source; it stays as it is.
@@ -160,7 +168,16 @@ def adapt(
     task = AdaptTask(
         network, source, recipe, seed, diffusion or GaussianDiffusion(), keypoints2d, camera
     )
-    return task.fit("adapting the lifter", checkpoint, progress, callback)
+    trained = task.fit("adapting the lifter", checkpoint, progress, callback)
+    grown = task.growth(model, trained.model)
+    if abs(grown - 1) > _NOTABLE:
+        log.warning(
+            "on the target, people are lifted %.0f %% %s than before the adaptation; a picture "
+            "cannot tell which is right: compare with people's true sizes, or give them to "
+            "lift(body=...)",
+            *(100 * abs(grown - 1), "taller" if grown > 1 else "shorter"),
+        )
+    return trained
 
 
 class AdaptTask(LiftTask):
@@ -247,19 +264,32 @@ class AdaptTask(LiftTask):
     def _places(self) -> Tensor:
         """Where the lifter of the source thinks the target's people are, (M, T, 3)."""
         random = runtime.generator((self.seed, 11), self.device)
-        steps, eta = self.recipe.sampling_steps, self.recipe.eta
-        self.network.eval()
-
-        def mean(keypoints: Tensor) -> Tensor:
-            parts = [
-                hypothesise(self.network, some, _GUESSES, steps, eta, random, self.diffusion)
-                for some in keypoints.split(_CHUNK)
-            ]
-            return torch.cat(parts).mean(1)  # (N, T, J, 3)
-
         skeleton = self.source.skeleton
-        length = float(total_length(mean(self.centred[:_HOME]), skeleton).mean())
-        return lifted_places(mean(self.seen), self.target, self.camera, skeleton, length)
+        home = self._mean(self.network, self.centred[:_HOME], random)
+        length = float(total_length(home, skeleton).mean())
+        found = self._mean(self.network, self.seen, random)
+        return lifted_places(found, self.target, self.camera, skeleton, length)
+
+    def _mean(self, model: Denoiser, keypoints: Tensor, random: torch.Generator) -> Tensor:
+        """The middle of some guesses, (N, T, J, 3)."""
+        model.eval()
+        steps, eta = self.recipe.sampling_steps, self.recipe.eta
+        parts = [
+            hypothesise(model, some, _GUESSES, steps, eta, random, self.diffusion)
+            for some in keypoints.split(_CHUNK)
+        ]
+        return torch.cat(parts).mean(1)
+
+    @torch.no_grad()
+    def growth(self, before: Denoiser, after: Denoiser) -> float:
+        """How much taller people of the target are lifted than before; 1 is as tall."""
+        found = [
+            self._mean(
+                model, self.seen[:_LOOKED_AT], runtime.generator((self.seed, 13), self.device)
+            )
+            for model in (before, after)
+        ]
+        return change(*found, self.source.skeleton)
 
     @torch.no_grad()
     def _pseudo_labels(self, other: Tensor, random: torch.Generator) -> Tensor:

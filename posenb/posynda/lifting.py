@@ -18,6 +18,7 @@ from torch import Tensor
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.hypotheses import Aggregate, combine, intrinsics, locatable
 from posenb.posynda.networks import Denoiser
+from posenb.posynda.sizes import Body, resize
 from posenb.posynda.windows import Windows, cut, fill
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.cameras import Camera
@@ -111,6 +112,7 @@ def lift(
     *,
     diffusion: GaussianDiffusion | None = None,
     skeleton: Skeleton = BODY17,
+    body: Body | None = None,
 ) -> Lifted:
     """Lift 2D keypoints to 3D, H times (PoSynDA, Sec. 3.3; Algorithm 1, lines 20 to 23).
 
@@ -133,6 +135,8 @@ def lift(
         seed: of the noise.
         diffusion: that the model was trained with; default 1,000 steps.
         skeleton: of the joints.
+        body: how large people are, as in `sizes.resize`: `adult` or heights in metres; each of the
+            N sequences is one person. Default: as large as the model makes them, see `load_lifter`.
 
     Raises:
         ValueError: for keypoints that the model cannot lift, such as those of an empty scene, or a
@@ -160,7 +164,11 @@ def lift(
     ]
     poses = torch.cat(found).unflatten(0, (-1, count))  # (W, N, H, frames, J, 3)
     poses = poses.movedim(0, 2).flatten(2, 3)[:, :, :length]  # (N, H, T, J, 3)
-    return Lifted(poses, combine(poses, keypoints2d, camera, aggregate, skeleton), valid)
+    joints3d = combine(poses, keypoints2d, camera, aggregate, skeleton)
+    if body is not None:
+        sized = resize(joints3d, body, skeleton, valid)
+        joints3d, poses = sized.joints3d, poses * sized.factor[:, None, None, None, None]
+    return Lifted(poses, joints3d, valid)
 
 
 def somebody(keypoints2d: Tensor, what: str) -> Tensor:

@@ -35,13 +35,14 @@ from posenb.posynda.hypotheses import Aggregate, combine, oracle
 from posenb.posynda.lifting import Recipe, lift, train_lifter
 from posenb.posynda.networks import PAPER, Condition, Denoiser, MixSTE, VideoPose, adaptable
 from posenb.posynda.recorded import Recorded, route
+from posenb.posynda.sizes import ADULTS, Body, height, resize
 from posenb.posynda.windows import Windows
 from posenb.train import loop, runtime
 from posenb.train.sweep import run_table
 from posenb.world.cameras import Camera, concatenate
 from posenb.world.clips import SMALLEST, VALID_PIXELS, RealClip, load_real_clip
 from posenb.world.datasets import short_name
-from posenb.world.domains import Split
+from posenb.world.domains import BONE_GROUPS, Domain, Split
 
 SEEDS = (0, 1, 2, 3, 4)
 FEWER = (0, 1, 2)
@@ -119,6 +120,17 @@ CLIP_WIDTH = 1920  # original pixels: the longer side of the real clip's picture
 CLIP_STRIDE = 1  # frames from one window that is learned from to the next
 FOLDS = (((0, 2), (1, 3)), ((1, 3), (0, 2)))  # views to learn from, views to be scored on
 AGREEING = 3  # views, of four, that have to agree on a joint of the clip if it is to count
+# Films in which all bodies, or all image scales (focal length by distance), are multiplied.
+WORLDS: Mapping[str, dict[str, float]] = {
+    "as it is": {},
+    "bodies x 0.9": {"body": 0.9},
+    "bodies x 1.1": {"body": 1.1},
+    "image scale x 0.8": {"focal": 0.8},
+    "image scale x 1.25": {"focal": 1.25},
+}
+SHIPPED = ("mixste", "mixste_stage")
+CROWD = 40  # subjects of such a world: with the domains' 8, two people are all that is tested
+FILM = 20  # frames in which one person is seen
 
 
 @dataclass(frozen=True)
@@ -557,6 +569,83 @@ def clip(
     return run_table("posynda.clip", rows, seeds, measure, jobs=jobs, configuration=shared)
 
 
+def sizes(
+    seeds: Sequence[int] = FEWER,
+    jobs: int = 1,
+    scale: Scale = TEACHING,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Card `posynda.sizes`: how large the shipped lifters lift whom, and what body sizes mend.
+
+    Where bodies and image scales differ from what a lifter has learned, one thing at a time. The
+    seed moves people, cameras and noise; there is one lifter of each kind, that which is shipped.
+    `size` is the height that lifted limbs tell, in per cent of what true limbs tell (median of
+    people). `MPJPE` is of lifts as they are; `adult`, `usual` and `known` of lifts whose size was
+    bounded by `sizes.ADULTS`, set to their middle, or to what the person's true limbs tell;
+    `one scale` divides all lifts of a world by the one number that the truth likes best, and
+    `scale` is that number, in per cent. It exceeds `size`: who lifts with errors gains by lifting
+    small.
+
+    Args:
+        seeds: of every row.
+        jobs: processes at a time.
+        scale: number of people, and how they are lifted.
+        folder: with the lifters; default those shipped.
+    """
+    from posenb.posynda.weights import load_lifter  # it builds on this module
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        domain = changed(row["place"], **WORLDS[row["world"]])
+        count = max(2, scale.test // 10)
+        test = windows.sample(domain, count, seed, FILM, "test", fps=scale.fps)
+        found = lift(
+            load_lifter(row["lifter"], folder=folder), test.keypoints, test.camera,
+            scale.hypotheses, scale.sampling_steps, seed=seed,
+        ).joints3d  # fmt: skip
+        return size_scores(found, test)
+
+    rows = [
+        {"lifter": lifter, "place": place, "world": world}
+        for place in (SOURCE, "stage")
+        for lifter in SHIPPED
+        for world in WORLDS
+    ]
+    shared = {"scale": asdict(scale), "worlds": dict(WORLDS), "subjects": CROWD, "film": FILM}
+    return run_table("posynda.sizes", rows, seeds, measure, jobs=jobs, configuration=shared)
+
+
+def changed(name: str, body: float = 1.0, focal: float = 1.0, distance: float = 1.0) -> Domain:
+    """A domain of `windows.domain` with many people, whose bodies or cameras are multiplied."""
+    place = windows.domain(name)
+    ratios = dict(place.bone_ratios)
+    near, far = place.distance
+    return replace(
+        place,
+        subjects=CROWD,
+        bone_ratios=tuple((group, body * ratios.get(group, 1.0)) for group in BONE_GROUPS),
+        focal=focal * place.focal,
+        distance=(distance * near, distance * far),
+    )
+
+
+def size_scores(found: Tensor, test: Windows) -> dict[str, float]:
+    """Sizes in per cent and errors in mm of lifted people (N, T, J, 3), see `sizes`."""
+    truth = test.joints3d
+    assert truth is not None
+    tall = height(truth, test.skeleton)  # (N,)
+    best = (found * truth).sum() / found.square().sum()
+    bodies: dict[str, Body] = {"adult": "adult", "usual": sum(ADULTS) / 2, "known": tall}
+    ways = {"one scale": best * found} | {
+        name: resize(found, body, test.skeleton).joints3d for name, body in bodies.items()
+    }
+    return {
+        "size": 100 * float((height(found, test.skeleton) / tall).median()),
+        "scale": 100 / float(best),
+        "MPJPE": 1000 * float(mpjpe(found, truth)),
+        **{f"MPJPE {way}": 1000 * float(mpjpe(pose, truth)) for way, pose in ways.items()},
+    }
+
+
 def _varied(
     name: str,
     rows: list[dict[str, Any]],
@@ -954,4 +1043,5 @@ TABLES: dict[str, Callable[..., dict[str, Any]]] = {
     "table8": table8,
     "frontier": frontier,
     "clip": clip,
+    "sizes": sizes,
 }

@@ -10,10 +10,12 @@ import torch
 
 from posenb import __main__ as command
 from posenb.posynda import MixSTE, Recipe, VideoPose, networks, tables, windows
+from posenb.posynda.augmentation import total_length
 from posenb.posynda.hypotheses import project
 from posenb.posynda.tables import Lifter, Scale
 from posenb.train import sweep
 from posenb.world.clips import load_real_clip
+from posenb.world.skeletons import BODY17
 
 TINY = Scale(
     frames=5,
@@ -29,6 +31,7 @@ TINY = Scale(
 )
 SCORES = {"MPJPE", "P-MPJPE", "PCK", "AUC"}
 WAYS = {"MPJPE mean", "MPJPE rays", "MPJPE oracle"}
+BODIES = ("adult", "usual", "known")
 COSTS = {"parameters (K)", "GFLOPs", "GFLOPs a step"}
 METRICS = {
     "table2": SCORES | WAYS,
@@ -40,6 +43,7 @@ METRICS = {
     "table8": SCORES | WAYS | COSTS | {"MPJPE before"},
     "frontier": SCORES | WAYS | {"ms"},
     "clip": SCORES | {"MPJPE mean"},
+    "sizes": {"MPJPE", "size", "scale"} | {f"MPJPE {w}" for w in ("one scale", *BODIES)},
 }
 
 
@@ -56,7 +60,8 @@ def test_tables_run(name, folder, monkeypatch):
     monkeypatch.setattr(tables, "run_table", run_table)
     monkeypatch.setattr(tables, "CLIP_STRIDE", 20)
     monkeypatch.setattr(tables, "PAPER", {"width": 16, "depth": 1, "heads": 2, "frames": 5})
-    card = tables.TABLES[name](seeds=(0,), scale=TINY, folder=folder)
+    places = {} if name == "sizes" else {"folder": folder}  # it lifts with what is shipped
+    card = tables.TABLES[name](seeds=(0,), scale=TINY, **places)
     assert card["name"] == f"posynda.{name}" and sweep.card_path(card["name"], folder).exists()
     for row in card["rows"]:
         assert set(row["metrics"]) == METRICS[name]
@@ -212,6 +217,37 @@ def test_a_slower_rate_shares_the_frames_out():
     assert torch.equal(cameras.focal[5], camera.focal[1])
     with pytest.raises(ValueError, match="15 or 30"):
         tables.seen((0,), 50)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.3])
+def test_sizes_and_what_mends_them(factor):
+    people = windows.sample(tables.changed("lab"), 4, 0, 5, "test")
+    scores = tables.size_scores(factor * people.joints3d, people)
+    error = 1000 * float(people.joints3d.norm(dim=-1).mean())
+    assert scores["size"] == pytest.approx(100 * factor, rel=1e-4)
+    assert scores["scale"] == pytest.approx(100 * factor, rel=1e-4)
+    assert scores["MPJPE"] == pytest.approx(abs(factor - 1) * error, rel=1e-3, abs=1e-2)
+    for way in ("known", "one scale"):
+        assert scores[f"MPJPE {way}"] == pytest.approx(0, abs=1e-2)
+    if factor != 1.0:
+        assert 0 < scores["MPJPE adult"] < scores["MPJPE"]
+
+
+@pytest.mark.parametrize(("body", "focal", "distance"), [(0.9, 1, 1), (1.1, 1.2, 1), (1, 1, 1.3)])
+def test_a_world_changes_what_it_says_and_nothing_else(body, focal, distance):
+    usual, other = (
+        windows.sample(tables.changed("stage", *numbers), 5, 0, 3)
+        for numbers in ((), (body, focal, distance))
+    )
+    grown = total_length(other.joints3d, BODY17) / total_length(usual.joints3d, BODY17)
+    torch.testing.assert_close(grown, torch.full_like(grown, body))
+    torch.testing.assert_close(other.camera.focal, focal * usual.camera.focal)
+    place = [
+        -(w.camera.rotation.mT @ w.camera.translation[..., None])[..., 0] for w in (usual, other)
+    ]
+    aim = torch.tensor([0.0, 0.9, 0.0])
+    torch.testing.assert_close(place[1] - aim, distance * (place[0] - aim), rtol=1e-3, atol=1e-3)
+    assert usual.subject == other.subject
 
 
 def test_the_command_knows_the_tables(capsys):
