@@ -37,7 +37,9 @@ _BONES = {
 
 
 def show_image(axes: Axes, image: Tensor, title: str = "", faded: float = 0.0) -> None:
-    """A picture without ticks, its sides from 0 to 1.
+    """A picture without ticks, its sides from 0 to 1, in its own proportions.
+
+    Keypoints in pixels, such as `PoseSet.pixels`, are drawn over it once divided by (W, H).
 
     Args:
         axes: where.
@@ -49,7 +51,9 @@ def show_image(axes: Axes, image: Tensor, title: str = "", faded: float = 0.0) -
     if faded:
         grey = pixels.mean(-1, keepdims=True)
         pixels = (1 - faded) * np.broadcast_to(grey, pixels.shape) + faded
-    axes.imshow(pixels, extent=(0, 1, 1, 0), interpolation="nearest")
+    height, width, _ = pixels.shape
+    aspect = height / width  # of a unit up to a unit across: both are the whole picture
+    axes.imshow(pixels, extent=(0, 1, 1, 0), interpolation="nearest", aspect=aspect)
     axes.set(xlim=(0, 1), ylim=(1, 0), xticks=(), yticks=())
     axes.set_axis_off()
     axes.set_title(title, loc="center", fontsize=13, fontweight="normal")

@@ -37,6 +37,17 @@ def test_an_image_fills_axes_from_0_to_1() -> None:
     assert axes.get_title(loc="center") == "a title"
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (10, 40), (48, 24)])
+def test_an_image_keeps_its_proportions(height: int, width: int) -> None:
+    figure = style.new_figure(4, 3)
+    axes = figure.subplots()
+    people.show_image(axes, torch.rand(3, height, width))
+    axes.apply_aspect()
+    box = axes.get_window_extent()
+    assert box.width / box.height == pytest.approx(width / height, rel=0.01)
+    assert axes.get_xlim() == (0, 1) and axes.get_ylim() == (1, 0)
+
+
 def test_a_faded_image_is_grey_and_pale() -> None:
     axes = style.new_figure(3, 3).subplots()
     people.show_image(axes, somebody().images, faded=0.6)
