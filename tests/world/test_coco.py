@@ -232,6 +232,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> str:
 
 UNNEEDED: dict[str, Callable[[dict[str, Any]], object]] = {
     "no images": lambda d: d.pop("images"),
+    "pictures without names": lambda d: d["images"][0].pop("file_name"),
     "images of nothing": lambda d: d.update(images=[None, 5, {}]),
     "a size of nothing": lambda d: d["images"][0].update(width=0, height=None),
     "no categories": lambda d: d.pop("categories"),
@@ -479,13 +480,19 @@ def test_names_that_are_not_known_are_mapped_by_the_caller(
 )
 @pytest.mark.parametrize("names", [None, [], "kpt-"])
 def test_joints_without_names_are_known_by_their_number(
-    count: int, skeleton: Skeleton, visible: int, names: Any, tmp_path: Path
+    count: int,
+    skeleton: Skeleton,
+    visible: int,
+    names: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = other([str(i) for i in range(count)])
     called = [f"{names}{i}" for i in range(count)] if names else names
     data["categories"] = [{"id": 1, "name": "thing", "keypoints": called}]
     poses = coco.load(write(tmp_path / "own.json", data), skeleton=skeleton)
     assert poses.visible is not None and int(poses.visible.sum()) == visible
+    assert f"{count} joints without names are taken as" in warnings(caplog)
 
 
 def test_a_number_that_is_not_usual_wants_a_mapping(tmp_path: Path) -> None:

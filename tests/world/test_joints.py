@@ -158,6 +158,17 @@ def test_two_hands_of_a_whole_body_are_two_poses() -> None:
     assert hand.columns == tuple(range(21))
 
 
+def test_a_hand_may_share_the_wrist_of_its_arm() -> None:
+    fingers = [j for j in HAND21.joints if j != "wrist"]
+    names = ["left_wrist", "right_wrist", *(f"{s}_{j}" for s in ("left", "right") for j in fingers)]
+    left, right = parts(read(names), HAND21)
+    for part, wrist in ((left, 0), (right, 1)):
+        assert set(part.skeleton.joints) == set(HAND21.joints)
+        assert part.columns[part.skeleton.index("wrist")] == wrist
+    (alone,) = parts(read([name for name in names if "right" not in name]), HAND21)
+    assert alone.name == "left hand" and len(alone.columns) == 21
+
+
 def test_only_joints_that_are_asked_for_are_taken() -> None:
     (body,) = parts(layout("WHOLEBODY133"), COCO17)
     assert set(COCO17.joints) <= set(body.skeleton.joints)

@@ -90,6 +90,13 @@ def test_somebody_of_one_joint_or_without_a_box_has_a_crop(
     torch.testing.assert_close(poses.pixels()[1, 0], torch.tensor([100.0, 200.0]))
 
 
+def test_pictures_that_nobody_names_are_none() -> None:
+    poses = gather(Path("a"), [person(picture="")] * 2, COCO17, COCO17, 1, 1.25)
+    assert poses.picture is None and poses.crop is not None
+    poses = gather(Path("a"), [person(picture=""), person()], COCO17, COCO17, 1, 1.25)
+    assert poses.picture == ("", "7.jpg")
+
+
 def test_nobody_is_left() -> None:
     corner = person(keypoints=[[0.0, 0.0]] * 17)
     with pytest.raises(DatasetError, match="none of 34 joints .* was placed"):

@@ -262,7 +262,8 @@ def _categories(
         found[key] = Category(label, source, further, parts, not body)
         made[key] = max((_made(part.skeleton, skeleton) for part in parts), default=0)
         if numbered and made[key]:
-            log.info("%s: joints without names are taken as %s", reading.path, source.name)
+            what = "%s: %d joints without names are taken as %s in its usual order"
+            log.warning(what, reading.path, len(names), source.name)
     best = max(made.values(), default=0)
     least = max(SHARE * best, 1 if mapping else min(FEWEST, len(skeleton)))
     kept = {key: found[key] for key in found if made[key] >= least}

@@ -70,8 +70,8 @@ LAYOUTS: Mapping[str, tuple[str, ...]] = {
     "MEDIAPIPE33": (  # BlazePose
         "nose",
         *(f"{side}_eye{corner}" for side in SIDES for corner in ("_inner", "", "_outer")),
-        *_sided("ear", "mouth", "shoulder", "elbow", "wrist", "little_mcp", "index_mcp"),
-        *_sided("thumb_tip", "hip", "knee", "ankle", "heel", "toe"),
+        *_sided("ear", "mouth", "shoulder", "elbow", "wrist", "little", "index"),
+        *_sided("thumb", "hip", "knee", "ankle", "heel", "toe"),
     ),
     "FACE68": FACE68.joints,
     "WFLW98": _wflw(),
@@ -287,10 +287,13 @@ def parts(source: Skeleton, target: Skeleton) -> tuple[Part, ...]:
 
 
 def _hand(source: Skeleton, side: str) -> Part:
+    """One hand of many joints; its wrist may be the arm's."""
     start = f"{side}_hand_"
-    columns = tuple(i for i, joint in enumerate(source.joints) if joint.startswith(start))
-    joints = [source.joints[i].removeprefix(start) for i in columns]
-    return Part(f"{side} hand", columns, bare(f"{source.name}, {side} hand", joints))
+    names = {joint: joint.removeprefix(start) for joint in source.joints if joint.startswith(start)}
+    if names and "wrist" not in names.values() and f"{side}_wrist" in source.joints:
+        names[f"{side}_wrist"] = "wrist"
+    columns = tuple(source.index(joint) for joint in names)
+    return Part(f"{side} hand", columns, bare(f"{source.name}, {side} hand", list(names.values())))
 
 
 def _needed(target: Skeleton) -> set[str]:

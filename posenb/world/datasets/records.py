@@ -274,6 +274,7 @@ def gather(
             )
         )
         raise DatasetError(path, f"all {len(people)} people", reason)
+    pictures = tuple(people[i].picture for i in kept.tolist())
     squares = torch.eye(2, dtype=torch.float64) * side.unsqueeze(-1)  # (N, 2, 2)
     return PoseSet(
         keypoints.nan_to_num(0.0)[kept].float(),
@@ -283,7 +284,7 @@ def gather(
         tuple(people[i].subject for i in kept.tolist()),
         skeleton,
         visible[kept],
-        tuple(people[i].picture for i in kept.tolist()),
+        pictures if any(pictures) else None,
         torch.cat([squares, corner.unsqueeze(-1)], -1)[kept].float(),
     )
 
