@@ -2,7 +2,7 @@
 # make test   run everything: format, lint, types, imports, unit tests, notebooks
 #
 # Both make .venv and install into it the first time, and again only when
-# requirements.txt or pyproject.toml changed.
+# requirements.txt, pyproject.toml or this file changed.
 
 PYTHON ?= python3
 LAB_ARGS ?=
@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "posenb needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1)."; \
 	  echo "Name another one, for example: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12"; \

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -171,7 +173,49 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
     assert not names & {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
+def imported_from(folder: Path) -> Path:
+    """Where a Python that is started in a folder finds the package."""
+    command = [sys.executable, "-c", "import posenb, posenb.prior; print(posenb.__file__)"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"install the package once more, as make does: {done.stderr}"
+    return Path(done.stdout.strip())
+
+
 def test_the_package_is_the_one_of_this_folder() -> None:
-    command = [sys.executable, "-c", "import posenb; print(posenb.__file__)"]
-    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True)
-    assert Path(done.stdout.strip()) == ROOT / "posenb" / "__init__.py"
+    assert imported_from(ROOT.parent) == ROOT / "posenb" / "__init__.py"
+
+
+def test_a_clone_named_posenb_does_not_hide_the_package(tmp_path: Path) -> None:
+    """Next to a clone, its folder looks like a package without files (a namespace)."""
+    clone = tmp_path / "posenb"
+    for name in ("posenb/prior", "posenb/assets", "notebooks", "tests"):
+        (clone / name).mkdir(parents=True)
+    (clone / "README.md").write_text("# posenb\n", encoding="utf-8")
+    assert imported_from(tmp_path) == ROOT / "posenb" / "__init__.py"
+
+
+def built_editable(folder: Path) -> dict[str, str]:
+    """The files, but for the metadata, that an editable install of a project would install."""
+    made = folder / "wheels"
+    made.mkdir()
+    code = f"from setuptools import build_meta; build_meta.build_editable({str(made)!r})"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (wheel,) = made.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        return {name: archive.read(name).decode() for name in names}
+
+
+def test_an_editable_install_is_an_entry_of_pythons_path(tmp_path: Path) -> None:
+    """A finder, which setuptools writes otherwise, is asked after the folders of the path."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for package in ("posenb", "posenb/prior"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (entry,) = built_editable(tmp_path).items()
+    assert entry[0].endswith(".pth") and Path(entry[1].strip()) == tmp_path.resolve()
