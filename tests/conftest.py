@@ -19,6 +19,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 os.environ["POSENB_PROFILE"] = "quick"
 os.environ["MPLBACKEND"] = "Agg"
+os.environ.pop("POSENB_FIGURES", None)  # a test run leaves the saved figures as they are
 
 # Two runs of the tests try the same examples; a slow machine is not a failure.
 settings.register_profile("posenb", derandomize=True, deadline=None, max_examples=50)

@@ -11,6 +11,7 @@ import html
 import io
 import itertools
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,6 @@ from PIL import Image
 from torch import Tensor
 
 from posenb.show.style import FAINT, INK, look, new_figure, styled
-from posenb.train.sweep import repository
 
 if TYPE_CHECKING:
     from posenb.world.skeletons import Skeleton
@@ -154,9 +154,8 @@ def show(
     Args:
         figure: a matplotlib figure, of pyplot or not.
         alt: what the figure shows, in a sentence or two, for those who cannot see it.
-        name: such as "prior/samples": also saved as figures/prior/samples.png, in a checkout of
-            the repository (an installed package saves nothing).
-        vector: save figures/<name>.svg (line art) instead of the PNG; still displayed as PNG.
+        name: such as "prior/samples": also saved as prior/samples.png, where `save` is asked to.
+        vector: save <name>.svg (line art) instead of the PNG; still displayed as PNG.
         photo: of photographs or rendered pictures: keep all colours, see `png`.
 
     Raises:
@@ -175,7 +174,10 @@ def show(
 
 
 def save(data: bytes, name: str, suffix: str = ".png") -> Path | None:
-    """Write a picture to figures/<name><suffix>, in a checkout of the repository.
+    """Write a picture to <name><suffix> in the folder that POSENB_FIGURES names.
+
+    Without that environment variable nothing is written: whoever runs a notebook finds the files
+    of the repository as they were. `tests/notebooks/execute.py` sets it to the folder `figures`.
 
     Args:
         data: the whole file.
@@ -183,7 +185,7 @@ def save(data: bytes, name: str, suffix: str = ".png") -> Path | None:
         suffix: of the file, with its dot.
 
     Returns:
-        The path written, or None for an installed package, which has no figures folder.
+        The path written, or None where POSENB_FIGURES is not set.
 
     Raises:
         ValueError: if name leads out of the figures folder.
@@ -191,11 +193,10 @@ def save(data: bytes, name: str, suffix: str = ".png") -> Path | None:
     place = Path(name)
     if place.is_absolute() or ".." in place.parts or place.suffix or not place.name:
         raise ValueError(f"name is {name!r}, expected a place such as 'prior/samples', no suffix")
-    try:
-        root = repository()
-    except ValueError:
+    folder = os.environ.get("POSENB_FIGURES")
+    if not folder:
         return None
-    path = (root / "figures" / place).with_suffix(suffix)
+    path = (Path(folder) / place).with_suffix(suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path

@@ -246,7 +246,7 @@ def show3d(scene: go.Figure, alt: str, name: str | None = None) -> None:
     Args:
         scene: a plotly figure of lines, markers and texts, with frames or without.
         alt: what it shows, in a sentence or two, for those who cannot see it.
-        name: such as "start/walk": the static picture is also saved as figures/start/walk.png.
+        name: such as "start/walk": the static picture is saved, too, as by `figures.show`.
 
     Raises:
         ValueError: if alt is empty or name leads out of the figures folder.

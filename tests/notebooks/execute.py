@@ -2,7 +2,8 @@
 
     python tests/notebooks/execute.py notebooks/00_start_here.ipynb [more notebooks]
 
-This is how a notebook is made ready to commit. A notebook whose run fails is left as it was.
+This is how a notebook is made ready to commit: its named figures are saved in `figures`, too, which
+no other run does. A notebook whose run fails is left as it was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+FIGURES = Path(__file__).resolve().parents[2] / "figures"
 RECORDED = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "plotly", "ipywidgets")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "An interactive widget: run this cell to use it."
@@ -60,8 +62,13 @@ def clean(notebook: NotebookNode, versions: dict[str, str], seconds: float) -> N
     notebook.metadata["posenb"] = {"versions": versions, "seconds": round(seconds)}
 
 
-def execute(path: Path, cell_timeout: int) -> float:
+def execute(path: Path, cell_timeout: int, figures: Path = FIGURES) -> float:
     """Run one notebook in its own folder, save it in place, and return the seconds it took.
+
+    Args:
+        path: the notebook.
+        cell_timeout: seconds that one cell may take.
+        figures: where the figures that have a name are saved.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails; the file stays as it was.
@@ -75,7 +82,7 @@ def execute(path: Path, cell_timeout: int) -> float:
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(path.resolve().parent)}},
-    ).execute()
+    ).execute(env=dict(os.environ, POSENB_FIGURES=str(figures)))
     seconds = time.perf_counter() - start
     clean(notebook, installed_versions(), seconds)
     unfinished = path.with_suffix(".unfinished")

@@ -35,6 +35,18 @@ def test_two_runs_save_the_same_file(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["a.ipynb"]
 
 
+def test_named_figures_are_saved(tmp_path: Path) -> None:
+    draw = (
+        "from posenb.show import figures\n"
+        "from posenb.show.style import new_figure\n"
+        "figure = new_figure(3, 2)\n"
+        "figure.subplots().plot([0, 1])\n"
+        "figures.show(figure, 'A line that rises.', name='prior/line')"
+    )
+    execute.execute(write(tmp_path, draw), cell_timeout=60, figures=tmp_path / "saved")
+    assert (tmp_path / "saved" / "prior" / "line.png").read_bytes()[1:4] == b"PNG"
+
+
 def test_a_failed_run_leaves_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "1 / 0")
     before = path.read_bytes()

@@ -2,7 +2,8 @@
 
 After each exercise cell its folded solution is run as well, as a student would who opens it: the
 check must accept it, and the rest of the notebook must still run. The copy lies in an empty
-folder, so a notebook that leans on its working directory fails.
+folder, so a notebook that leans on its working directory fails, and the files of the repository
+stay as they are.
 """
 
 from __future__ import annotations
@@ -58,6 +59,14 @@ def run_with_nbval(path: Path, timeout: float) -> tuple[subprocess.CompletedProc
     return done, time.perf_counter() - start
 
 
+def kept_files() -> dict[Path, int]:
+    """Files that a run must leave as they are, with the time of their last change."""
+    kept = [ROOT / "figures", ROOT / "notebooks", ROOT / "posenb" / "assets"]
+    files = [path for folder in kept for path in folder.rglob("*") if path.is_file()]
+    ignored = {"__pycache__", ".ipynb_checkpoints"}
+    return {path: path.stat().st_mtime_ns for path in files if not ignored & set(path.parts)}
+
+
 def run_cells(folder: Path, *sources: str) -> subprocess.CompletedProcess[str]:
     """Run code cells as a notebook."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
@@ -73,8 +82,11 @@ def test_notebook_runs_within_its_minutes(path: Path, tmp_path: Path) -> None:
     assert minutes is not None
     copy = tmp_path / path.name
     nbformat.write(with_solutions(notebook), copy)
+    before = kept_files()
     done, seconds = run_with_nbval(copy, timeout=1100)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    after = kept_files()
+    assert not {path for path, _ in before.items() ^ after.items()}, "written to the repository"
     allowed = 60 * minutes * TIME_FACTOR
     assert seconds <= allowed, f"{path.name} took {seconds:.0f} s, its header allows {allowed:.0f}"
 
@@ -91,6 +103,19 @@ def test_solutions_stand_behind_their_exercises() -> None:
 def test_good_cells_pass(tmp_path: Path) -> None:
     done = run_cells(tmp_path, "x = 1", "assert x == 1")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_run_leaves_the_figures_of_the_repository(tmp_path: Path, vector: bool) -> None:
+    before = kept_files()
+    draw = (
+        "from posenb.show import figures\n"
+        "from posenb.show.style import new_figure\n"
+        f"figures.show(new_figure(3, 2), 'Nothing.', name='prior/samples', vector={vector})"
+    )
+    done = run_cells(tmp_path, draw)
+    assert done.returncode == 0, done.stdout
+    assert kept_files() == before
 
 
 @pytest.mark.parametrize(

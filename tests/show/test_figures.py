@@ -20,7 +20,6 @@ from torch import Tensor
 
 from posenb.show import figures
 from posenb.show.style import ROLES, new_figure
-from posenb.train import sweep
 from posenb.world.skeletons import BODY17
 
 ALT = "A line from the lower left to the upper right."
@@ -34,8 +33,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.fixture
-def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(figures, "repository", lambda: tmp_path)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("POSENB_FIGURES", str(tmp_path))
     return tmp_path
 
 
@@ -115,10 +114,10 @@ def test_show_displays_one_img_with_alt_and_picture(shown: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("alt", ["", "  \n"])
-def test_a_picture_needs_its_description(shown: list[Any], checkout: Path, alt: str) -> None:
+def test_a_picture_needs_its_description(shown: list[Any], folder: Path, alt: str) -> None:
     with pytest.raises(ValueError, match="alt is empty"):
         figures.show(line(), alt, name="prior/line")
-    assert not shown and not list(checkout.iterdir())
+    assert not shown and not list(folder.iterdir())
 
 
 def test_show_closes_figures_of_pyplot(shown: list[Any]) -> None:
@@ -127,16 +126,16 @@ def test_show_closes_figures_of_pyplot(shown: list[Any]) -> None:
     assert pyplot.get_fignums() == []
 
 
-def test_show_saves_in_a_checkout(shown: list[Any], checkout: Path) -> None:
+def test_show_saves_where_it_is_asked_to(shown: list[Any], folder: Path) -> None:
     figures.show(line(), ALT, name="prior/line")
-    assert (checkout / "figures/prior/line.png").read_bytes() == shown[0].data
-    assert not (checkout / "figures/prior/line.svg").exists()
+    assert (folder / "prior/line.png").read_bytes() == shown[0].data
+    assert not (folder / "prior/line.svg").exists()
 
 
 def test_vectors_are_saved_repeatably_with_their_description(
-    shown: list[Any], checkout: Path
+    shown: list[Any], folder: Path
 ) -> None:
-    path = checkout / "figures/prior/line.svg"
+    path = folder / "prior/line.svg"
     figures.show(line(), ALT, name="prior/line", vector=True)
     first = path.read_bytes()
     figures.show(line(), ALT, name="prior/line", vector=True)
@@ -146,26 +145,30 @@ def test_vectors_are_saved_repeatably_with_their_description(
     assert not path.with_suffix(".png").exists()
 
 
-def test_an_installed_package_saves_nothing(
-    shown: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("value", [None, ""])
+def test_nothing_is_saved_unless_asked(
+    shown: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep.posenb, "__path__", [str(tmp_path / "site-packages" / "posenb")])
+    if value is None:
+        monkeypatch.delenv("POSENB_FIGURES", raising=False)
+    else:
+        monkeypatch.setenv("POSENB_FIGURES", value)
     assert figures.save(b"data", "prior/line") is None
     figures.show(line(), ALT, name="prior/line")
     assert len(shown) == 1 and not list(tmp_path.iterdir())
 
 
-def test_save_returns_the_path(checkout: Path) -> None:
-    assert figures.save(b"1", "prior/deep/a") == checkout / "figures/prior/deep/a.png"
-    assert figures.save(b"2", "prior/a", ".gif") == checkout / "figures/prior/a.gif"
+def test_save_returns_the_path(folder: Path) -> None:
+    assert figures.save(b"1", "prior/deep/a") == folder / "prior/deep/a.png"
+    assert figures.save(b"2", "prior/a", ".gif") == folder / "prior/a.gif"
 
 
 @pytest.mark.parametrize("name", ["../line", "prior/../../line", "/tmp/line", "", "prior/a.png"])
-def test_save_stays_in_its_folder(checkout: Path, name: str) -> None:
+def test_save_stays_in_its_folder(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match="expected a place"):
         figures.save(b"data", name)
-    assert not list(checkout.iterdir())
+    assert not list(folder.iterdir())
 
 
 # image_grid

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from posenb.show import figures, scenes3d
+from posenb.show import scenes3d
 from posenb.show.figures import png
 from posenb.world import motion
 from posenb.world.cameras import Camera, look_at
@@ -146,7 +146,7 @@ def test_static_pictures_show_five_stills_or_one_scene(joints: Tensor) -> None:
 def test_show3d_offers_a_scene_and_a_picture_of_modest_size(
     joints: Tensor, shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(figures, "repository", lambda: tmp_path)
+    monkeypatch.setenv("POSENB_FIGURES", str(tmp_path))
     longest = max(motion.load_motion().clips, key=len)
     scene = scenes3d.clip_player(longest.joints(), BODY17, longest.fps)
     scenes3d.show3d(scene, "Somebody moves.", name="start_here/clip")
@@ -157,7 +157,7 @@ def test_show3d_offers_a_scene_and_a_picture_of_modest_size(
     assert len(json.dumps(bundle[scenes3d.MIMETYPE])) < 150_000
     assert len(bundle["text/html"]) < 200_000
     assert len(bundle[scenes3d.MIMETYPE]["frames"]) == 40
-    saved = Image.open(tmp_path / "figures/start_here/clip.png")
+    saved = Image.open(tmp_path / "start_here/clip.png")
     assert 800 < saved.width < 2400 and 200 < saved.height < 1000
 
 
