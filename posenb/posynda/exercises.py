@@ -95,14 +95,7 @@ def one_step_of_ddim(answer: DdimStep) -> str | None:
         right, replies = _ddim_replies(noisy, clean, a, a_next, eta, fresh)
         if complaint := _compare(found, right, replies):
             return f"with eta = {eta:g}: {complaint}"
-    a_next = 0.5  # from pure noise; 1 - a_next - sigma ** 2 is -1e-16 instead of 0
-    found = _step(answer, noisy, clean, 0.0, a_next, 1.0, fresh)
-    if isinstance(found, Tensor) and found.isnan().any():
-        return (
-            f"from pure noise, a = 0, to a_next = {a_next:g} with eta = 1, 1 - a_next - sigma² is "
-            "0, and rounding leaves a little less under the root: clamp it at 0."
-        )
-    return _compare(found, math.sqrt(a_next) * clean + math.sqrt(1 - a_next) * fresh, [])
+    return _from_pure_noise(answer, noisy, clean, fresh)
 
 
 @exercise("06.3", title="The depth of F", minutes=8, difficulty="medium")
@@ -437,6 +430,27 @@ def _step(
         if "math domain" not in str(error):
             raise
         return torch.full_like(noisy, torch.nan)
+
+
+def _from_pure_noise(answer: DdimStep, noisy: Tensor, clean: Tensor, fresh: Tensor) -> str | None:
+    """None if nothing is left of the old noise where 1 - a_next - sigma² is below 0.
+
+    With eta = 1 it is 0, and rounding, which differs between processors, decides on which side.
+    An eta a little above 1 brings it below 0 on all of them.
+    """
+    a_next, eta = 0.5, 1.01
+    found = _step(answer, noisy, clean, 0.0, a_next, eta, fresh)
+    if isinstance(found, Tensor) and found.isnan().any():
+        return (
+            f"from pure noise, a = 0, to a_next = {a_next:g}, 1 - a_next - sigma² is 0 at eta = 1. "
+            f"Rounding may leave a little less under the root, as eta = {eta:g} does: clamp it "
+            "at 0."
+        )
+    of_fresh = eta * math.sqrt(1 - a_next)
+    right = math.sqrt(a_next) * clean + of_fresh * fresh
+    positive = math.sqrt(of_fresh**2 - (1 - a_next))
+    reply = "below 0, the root of the absolute value adds noise that is not there: clamp at 0."
+    return _compare(found, right, [(right + positive * noisy, reply)])
 
 
 def _ddim_replies(

@@ -66,6 +66,33 @@ def ddim_unclamped_plain(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise
     return math.sqrt(a_next) * y0 + kept * old + sigma * noise
 
 
+def ddim_step_single(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
+    return ddim_step(y_e, y0, a.float(), a_next.float(), eta, noise)
+
+
+def ddim_single(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
+    return ddim_unclamped(y_e, y0, a.float(), a_next.float(), eta, noise)
+
+
+def ddim_one_place(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
+    if a == 0 and eta == 1:
+        return a_next.sqrt() * y0 + (1 - a_next).sqrt() * noise
+    return ddim_unclamped(y_e, y0, a, a_next, eta, noise)
+
+
+def ddim_rounded_up(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
+    if a == 0:  # as a processor does whose rounding goes the other way
+        a = a + 1e-15
+    return ddim_unclamped(y_e, y0, a, a_next, eta, noise)
+
+
+def ddim_absolute(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
+    sigma = eta * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
+    kept = (1 - a_next - sigma**2).abs().sqrt()
+    old = (y_e - a.sqrt() * y0) / (1 - a).sqrt()
+    return a_next.sqrt() * y0 + kept * old + sigma * noise
+
+
 def ddim_swapped_plain(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
     return ddim_unclamped_plain(y_e, y0, a_next, a, eta, noise)
 
@@ -212,6 +239,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("06.1", lambda y0, noise, share: math.sqrt(share) * y0 + math.sqrt(1 - share) * noise),
     ("06.2", ddim_step),
     ("06.2", ddim_step_plain),
+    ("06.2", ddim_step_single),
     ("06.3", at_target),
     ("06.3", at_target_of_package),
     ("06.4", find_root),
@@ -260,6 +288,10 @@ WRONG: list[tuple[str, Any, str]] = [
     ("06.2", ddim_swapped_plain, "below 0"),
     ("06.2", ddim_unclamped, "clamp"),
     ("06.2", ddim_unclamped_plain, "clamp"),
+    ("06.2", ddim_single, "clamp"),
+    ("06.2", ddim_one_place, "clamp"),
+    ("06.2", ddim_rounded_up, "clamp"),
+    ("06.2", ddim_absolute, "absolute"),
     ("06.2", lambda y_e, y0, a, a_next, eta, noise: None, "return"),
     ("06.2", "sigma", "function"),
     ("06.3", at_target_wrong(lambda extent, box, f: f[1] * extent[1] / box[1]), "height alone"),

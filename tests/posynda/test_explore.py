@@ -99,8 +99,15 @@ def test_errors_are_what_they_say():
     parts = (mean.depth_error, mean.across_error)
     assert math.hypot(*parts) <= mean.chosen_error <= sum(parts)
     assert mean.chosen_error == pytest.approx(state.mean_error, rel=1e-5)
-    rays = explore.compute(HOME | {"choose": "rays"})
-    assert rays.chosen_reprojection < mean.chosen_reprojection
+
+
+def test_rays_meet_the_image(monkeypatch):
+    """With the shipped lifter: the guesses of one that has hardly learned fit no place at all."""
+    shipped = weights.load_lifter(explore.LIFTERS["source only"])
+    monkeypatch.setattr(explore, "_network", lambda label: shipped)
+    mean, rays = (explore.compute(HOME | {"choose": way}) for way in ("mean", "rays"))
+    assert mean.chosen_reprojection > 0.5  # pixels
+    assert rays.chosen_reprojection < 0.05 * mean.chosen_reprojection
 
 
 def test_the_lifters_differ_and_everything_else_follows_from_the_controls():
