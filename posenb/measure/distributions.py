@@ -4,7 +4,8 @@ Every set is (poses, joints, dims) or (poses, features); a pose is one point of 
 coordinates in a row, and distances are Euclidean there. The same keypoints in other units give
 other figures (FD grows with the square of the unit; MMD^2, recall and precision do not change),
 so compare figures of one unit only. Pairs of poses are visited in tiles: memory stays bounded
-whatever the size of the sets, and nothing is subsampled unless a docstring says so.
+whatever the size of the sets, and nothing is subsampled unless a docstring says so. What is no
+tensor raises ValueError, NumPy arrays included: `torch.as_tensor` makes tensors of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+from posenb.measure.shapes import check_tensor
 
 __all__ = [
     "frechet_distance",
@@ -212,6 +215,7 @@ def _as_points(**sets: Tensor) -> list[Tensor]:
     dtype = torch.float32
     points = []
     for name, poses in sets.items():
+        check_tensor(name, poses)
         if poses.ndim < 2 or 0 in poses.shape[1:]:
             raise ValueError(
                 f"{name} has shape {tuple(poses.shape)}: expected (poses, joints, dims) or "

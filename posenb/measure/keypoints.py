@@ -6,6 +6,10 @@ batch shape and 2 or 3 dims, and an optional mask `visible`, boolean and broadca
 (`world.skeletons.convert` marks missing joints so). Nothing else is ever left out: a joint at the
 very edge of the image counts like any other.
 
+Whatever is no tensor of such a shape raises ValueError, NumPy arrays included: `torch.as_tensor`
+makes tensors of them. Poses in rows of numbers, (poses, 51), and coordinates before joints,
+(poses, 3, 17), are refused with the way to reshape them.
+
 `reduce=True` averages over all visible joints of all poses, each with the same weight, and gives
 a scalar tensor; `reduce=False` averages over the poses only and gives one value a joint, (joints,).
 Results are floating point, at least float32, on the device of the input.
@@ -19,6 +23,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
+
+from posenb.measure.shapes import check_coordinates, check_tensor
 
 __all__ = [
     "auc",
@@ -207,7 +213,15 @@ def procrustes(predicted: Tensor, target: Tensor, visible: Tensor | None = None)
 
 
 def root_relative(keypoints: Tensor, root: int = 0) -> Tensor:
-    """Place the joint `root` of every pose at the origin; (..., joints, dims) in and out."""
+    """Place the joint `root` of every pose at the origin; (..., joints, dims) in and out.
+
+    Raises:
+        ValueError: if the shape is another one, or no joint has the index `root`.
+    """
+    check_coordinates("keypoints", keypoints)
+    joints = keypoints.shape[-2]
+    if not -joints <= root < joints:
+        raise ValueError(f"root is joint {root}, but there are {joints}")
     return keypoints - keypoints[..., root, :].unsqueeze(-2)
 
 
@@ -240,6 +254,7 @@ def auc(
     """
     if thresholds is None:
         thresholds = torch.arange(0, 151, 5) / 1000  # (31,) metres
+    check_tensor("thresholds", thresholds)
     if thresholds.ndim != 1 or thresholds.numel() == 0:
         raise ValueError(
             f"thresholds has shape {tuple(thresholds.shape)}: expected (steps,), not empty"
@@ -274,7 +289,8 @@ def joint_angles(keypoints: Tensor, triplets: Sequence[tuple[int, int, int]]) ->
     """Angle between the two bones of each triplet (Effective Synthetic Data Sampling, Sec. 2.4).
 
     Both bones point away from the middle joint, so pi is a straight limb. Where one bone has no
-    length, and so no direction, the angle is pi / 2; where both have none, 0.
+    length, and so no direction, the angle is pi / 2; where both have none, 0. Of a joint that is
+    missing (NaN) the angles are NaN.
 
     Args:
         keypoints: joints, (..., joints, dims).
@@ -284,8 +300,11 @@ def joint_angles(keypoints: Tensor, triplets: Sequence[tuple[int, int, int]]) ->
         Angles in radians in [0, pi], (..., triplets).
 
     Raises:
-        ValueError: if there are no triplets, or one names a joint that does not exist.
+        ValueError: if the shape is another one, there are no triplets, or one names a joint that
+            does not exist.
     """
+    check_coordinates("keypoints", keypoints)
+    keypoints = keypoints.to(torch.promote_types(keypoints.dtype, torch.float32))
     index = torch.as_tensor(triplets, dtype=torch.long, device=keypoints.device)
     if index.ndim != 2 or index.shape[1] != 3:
         raise ValueError(f"expected triplets (end, vertex, end) of joints, found {triplets!r}")
@@ -340,6 +359,7 @@ def eval_pose(
             "leave them out"
         )
     score = cosine_similarity(first * counted, second * counted, dim=-1)  # (...)
+    score = score.clamp(0, 1)  # rounding takes equal poses a little above 1
     return score.mean() if reduce else score
 
 
@@ -367,14 +387,16 @@ def eval_pose_chance(angles: int) -> float:
     weighted = -torch.expm1(-t.square()) / (2 * t.square())  # E[x exp(-t^2 x^2)]
     plain = math.sqrt(math.pi) * torch.erf(t) / (2 * t)  # E[exp(-t^2 x^2)]
     integrand = weighted * plain ** (angles - 1) / (1 - u).square()
-    return angles * (2 / math.sqrt(math.pi) * integrand.mean().item()) ** 2
+    return min(angles * (2 / math.sqrt(math.pi) * integrand.mean().item()) ** 2, 1.0)
 
 
 def _checked(
     predicted: Tensor, target: Tensor, visible: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The three of one shape and floating point, with joints that are not visible set to 0."""
-    if predicted.shape != target.shape or predicted.ndim < 2:
+    check_coordinates("predicted", predicted)
+    check_coordinates("target", target)
+    if predicted.shape != target.shape:
         raise ValueError(
             f"predicted has shape {tuple(predicted.shape)} and target {tuple(target.shape)}: "
             "expected one shape (..., joints, dims)"
@@ -383,6 +405,7 @@ def _checked(
         raise ValueError(f"predicted and target are empty: shape {tuple(predicted.shape)}")
     if visible is None:
         visible = torch.ones(predicted.shape[:-1], dtype=torch.bool, device=predicted.device)
+    check_tensor("visible", visible)
     if visible.dtype != torch.bool:
         raise ValueError(f"visible has dtype {visible.dtype}: expected bool, such as `flag > 0`")
     try:

@@ -9,6 +9,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from posenb.measure.shapes import check_coordinates
+
 
 @dataclass(frozen=True)
 class Plausibility:
@@ -102,6 +104,8 @@ def learn(
         ValueError: if there are no poses, a value is not finite, or the joints of the two sets
             differ.
     """
+    for name, poses in (("reference", reference), ("held_out", held_out)):
+        check_coordinates(name, poses)
     if not len(reference) or not len(held_out) or reference.shape[1:] != held_out.shape[1:]:
         raise ValueError(
             "expected two sets of real poses with equal joints, found "
@@ -121,6 +125,7 @@ def learn(
 
 
 def _check(keypoints: Tensor, joints: int) -> None:
+    check_coordinates("keypoints", keypoints)
     if keypoints.ndim != 3 or keypoints.shape[1:] != (joints, 2):
         raise ValueError(f"expected poses (N, {joints}, 2), found {tuple(keypoints.shape)}")
     bad = (~keypoints.isfinite()).flatten(1).any(1).nonzero()

@@ -295,6 +295,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match="expected .poses, joints, dims"):
             measure(a[:, :0], b[:, :0])
 
+    def test_no_tensors(self, measure: Measure) -> None:
+        a, b = cloud(20), cloud(20, seed=1)
+        with pytest.raises(ValueError, match="(a|real) is of type ndarray.*as_tensor"):
+            measure(a.numpy(), b.numpy())
+        with pytest.raises(ValueError, match="(b|generated) is of type list"):
+            measure(a, b.tolist())
+
     def test_input_is_left_alone(self, measure: Measure) -> None:
         a, b = cloud(20), cloud(20, seed=1)
         before = a.clone(), b.clone()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -246,6 +247,47 @@ def test_bones_without_length_have_defined_angles() -> None:
     assert K.eval_pose(torch.zeros(1, 17, 2), target, TRIPLETS).item() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_poses_score_one_and_no_more(dtype: torch.dtype) -> None:
+    _, target = pair(2000, 17, 3, dtype=dtype)
+    for poses in (target, 1000 * target, target * target.new_tensor([1.0, 1.0, 0.0])):
+        found = K.eval_pose(poses, poses, TRIPLETS, reduce=False)
+        assert found.max() <= 1
+        torch.testing.assert_close(found, torch.ones_like(found))
+
+
+def test_angles_of_missing_joints_are_missing() -> None:
+    _, pose = pair(3, 17, 2)
+    pose[1, 5] = math.nan
+    missing = K.joint_angles(pose, TRIPLETS).isnan()
+    expected = torch.tensor([5 in triplet for triplet in TRIPLETS])
+    assert expected.any() and not missing[[0, 2]].any()
+    assert (missing[1] == expected).all()
+
+
+def test_angles_of_whole_numbers() -> None:
+    pose = torch.tensor([[0, 0], [4, 0], [4, 3]])
+    assert K.joint_angles(pose, [(0, 1, 2)]).item() == pytest.approx(math.pi / 2)
+
+
+@pytest.mark.parametrize(
+    "function", [K.root_relative, lambda poses: K.joint_angles(poses, TRIPLETS)]
+)
+def test_single_sets_of_another_layout(function: Callable[[Tensor], Tensor]) -> None:
+    for shape in ((50, 51), (50, 3, 17), (3, 17), (51,)):
+        with pytest.raises(ValueError, match=r"keypoints has shape .* 2 or 3 coordinates last"):
+            function(torch.zeros(shape))
+    with pytest.raises(ValueError, match="ndarray"):
+        function(np.zeros((50, 17, 3)))
+
+
+def test_the_root_must_exist() -> None:
+    _, poses = pair(3, 17, 2)
+    for root in (17, -18):
+        with pytest.raises(ValueError, match=f"joint {root}, but there are 17"):
+            K.root_relative(poses, root)
+
+
 @pytest.mark.parametrize("angles", [1, 2, 5, 13, 40])
 def test_chance_level_against_sampling(angles: int) -> None:
     random = np.random.default_rng(angles)
@@ -257,6 +299,7 @@ def test_chance_level_against_sampling(angles: int) -> None:
 
 def test_chance_level_has_its_limits() -> None:
     assert K.eval_pose_chance(1) == pytest.approx(1, abs=1e-6)
+    assert K.eval_pose_chance(1) <= 1
     assert K.eval_pose_chance(2000) == pytest.approx(0.75, abs=1e-3)
     # two angles: m = E[cos] over the square, in polar coordinates
     m = (math.log(1 + math.sqrt(2)) + math.sqrt(2) - 1) / 2
@@ -305,7 +348,7 @@ def test_pck_grows_with_its_threshold(seed: int, small: float, more: float) -> N
     predicted, target = pair(4, 17, 2, seed=seed)
     assert K.pck(predicted, target, small) <= K.pck(predicted, target, small + more)
     assert 0 <= K.auc(predicted, target) <= 1
-    assert 0 <= K.eval_pose(predicted, target, TRIPLETS) <= 1 + 1e-12
+    assert 0 <= K.eval_pose(predicted, target, TRIPLETS) <= 1
 
 
 @settings(deadline=None, max_examples=20)
@@ -370,8 +413,45 @@ class TestBadInput:
         predicted, target = pair(4, 17, 2)
         with pytest.raises(ValueError, match=r"\(4, 16, 2\).*\(4, 17, 2\)"):
             metric(predicted[:, :16], target)
-        with pytest.raises(ValueError, match="one shape"):
-            metric(predicted[0, 0], target[0, 0])
+
+    @pytest.mark.parametrize(
+        ("shape", "remedy"),
+        [
+            ((), "coordinates last$"),
+            ((3,), "coordinates last$"),
+            ((50, 17), "coordinates last$"),
+            ((50, 51), r"reshape\(50, 17, 3\)"),
+            ((50, 48), r"reshape\(50, 16, 3\)"),
+            ((50, 34), r"reshape\(50, 17, 2\)"),
+            ((4, 27, 51), r"reshape\(4, 27, 17, 3\)"),
+            ((3, 17), r"\.mT"),
+            ((2, 34), r"\.mT; rows of 2D poses: \w+\.reshape\(2, 17, 2\)"),
+            ((50, 3, 17), r"\.mT$"),
+            ((50, 2, 17), r"\.mT$"),
+            ((5, 50, 3, 17), r"\.mT$"),
+            ((3, 14, 1000), r"permute\(2, 1, 0\)$"),
+            ((50, 17, 1), "coordinates last$"),
+            ((50, 17, 4), "expected"),
+        ],
+        ids=str,
+    )
+    def test_layouts(self, metric: Metric, shape: tuple[int, ...], remedy: str) -> None:
+        predicted, target = torch.zeros(2, *shape)
+        with pytest.raises(ValueError, match=r"expected \(\.\.\., joints, dims\)") as told:
+            metric(predicted, target)
+        assert f"shape {shape}" in str(told.value) and re.search(remedy, str(told.value))
+
+    def test_no_tensors(self, metric: Metric) -> None:
+        predicted, target = pair(4, 17, 2)
+        shown = np.ones((4, 17), dtype=bool)
+        with pytest.raises(ValueError, match=r"predicted is of type ndarray.*as_tensor"):
+            metric(predicted.numpy(), target.numpy())
+        with pytest.raises(ValueError, match=r"target is of type ndarray.*as_tensor"):
+            metric(predicted, target.numpy())
+        with pytest.raises(ValueError, match=r"predicted is of type list"):
+            metric(predicted.tolist(), target)
+        with pytest.raises(ValueError, match=r"visible is of type ndarray.*as_tensor"):
+            metric(predicted, target, shown)
 
     def test_empty(self, metric: Metric) -> None:
         predicted, target = pair(4, 17, 2)

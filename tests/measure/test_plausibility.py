@@ -89,6 +89,18 @@ def test_bad_poses_are_named(limits: plausibility.Plausibility, real: Tensor) ->
         plausibility.learn(real, broken, BODY17.bones, CHAINS)
 
 
+def test_layouts_are_named(limits: plausibility.Plausibility, real: Tensor) -> None:
+    for ask in (limits.bone_violations, limits.size_violations, limits.joint_violations):
+        with pytest.raises(ValueError, match=r"reshape\(5, 17, 2\)"):
+            ask(real[:5].flatten(1))
+        with pytest.raises(ValueError, match=r"\.mT"):
+            ask(real[:5].mT)
+        with pytest.raises(ValueError, match="ndarray.*as_tensor"):
+            ask(real[:5].numpy())
+    with pytest.raises(ValueError, match="held_out has shape .*reshape"):
+        plausibility.learn(real, real.flatten(1), BODY17.bones, CHAINS)
+
+
 def test_bad_sets_are_named(real: Tensor) -> None:
     with pytest.raises(ValueError, match="equal joints"):
         plausibility.learn(real, real[:, :16], BODY17.bones, CHAINS)
