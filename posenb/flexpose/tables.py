@@ -211,7 +211,7 @@ def find_target(name: str, source: str = "wild") -> Target:
     """
     known = (*domains.names(), *faces.names())
     like = source if source in known else "wild"  # as the poses of files are, and union
-    if ":" not in name:
+    if not datasets.is_file(name):
         return alike(name, like)
     poses = datasets.full_poses(name, domains.get(like).margin)
     try:

@@ -43,7 +43,7 @@ def source_skeleton(name: str) -> Skeleton:
     """The skeleton of what a prior is trained on; the poses of data files become BODY17.
 
     Raises:
-        ValueError: for another kind of file than coco:PATH or mpii:PATH.
+        ValueError: if it is neither a domain nor a data file.
     """
     if name in SKELETONS:
         return SKELETONS[name]
@@ -97,13 +97,15 @@ class PriorRecipe:
             ValueError: if no stage would have a step, a source is unknown or of another kind or
                 skeleton than the others, or if what is shipped does not fit.
         """
-        unknown = [name for name in self.sources if name not in SKELETONS and ":" not in name]
+        unknown = [
+            name for name in self.sources if name not in SKELETONS and not datasets.is_file(name)
+        ]
         if unknown or not self.sources:
             raise ValueError(
-                f"sources must be coco:PATH, mpii:PATH, or some of {', '.join(SKELETONS)}, "
-                f"found {unknown or 'none'}"
+                "sources must be coco:PATH or another file of poses, or some of "
+                f"{', '.join(SKELETONS)}, found {unknown or 'none'}"
             )
-        if len({":" in name for name in self.sources}) > 1:
+        if len({datasets.is_file(name) for name in self.sources}) > 1:
             raise ValueError(
                 f"sources are domains or data files, not both; found {', '.join(self.sources)}"
             )
@@ -129,7 +131,7 @@ class PriorRecipe:
     @property
     def recorded(self) -> bool:
         """Whether the poses are real ones, of data files."""
-        return ":" in self.sources[0]
+        return datasets.is_file(self.sources[0])
 
     @property
     def skeleton(self) -> Skeleton:
@@ -270,7 +272,7 @@ def training_poses(recipe: PriorRecipe) -> PoseSet:
     share = math.ceil(recipe.poses / len(recipe.sources))
     sets = [
         datasets.full_poses(name)
-        if ":" in name
+        if datasets.is_file(name)
         else (faces if name in faces.names() else domains).get(name).sample(share, recipe.seed)
         for name in recipe.sources
     ]

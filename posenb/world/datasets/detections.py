@@ -62,7 +62,7 @@ OFF_MIDDLE = 0.08  # of a body's extent, farther from the middle a point is no n
 PATIENCE, NEAR = 30, 0.6  # frames without somebody, and body sizes from frame to frame, in a track
 POINTS = (
     *("keypoints", "pose_keypoints_2d", "pose_keypoints", "joints", "landmarks", "landmark"),
-    *("pose_landmarks", "poseLandmarks", "keypoints_2d"),
+    *("pose_landmarks", "poseLandmarks", "keypoints_2d", "hand_pts"),
 )
 PARTS = {  # OpenPose keeps these beside the body's
     "face_keypoints_2d": BY_COUNT[70],

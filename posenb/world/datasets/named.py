@@ -1,25 +1,40 @@
-"""Data files as commands name them, such as `coco:PATH`, and the poses or films in them."""
+"""Data files as commands name them, `coco:PATH` or the path alone, and what is in them."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from posenb import assets
-from posenb.world.datasets import coco, human36m, mpi_inf_3dhp, mpii, threedpw
+from posenb.world.datasets import (
+    coco,
+    detections,
+    human36m,
+    landmarks,
+    lsp,
+    mpi_inf_3dhp,
+    mpii,
+    threedpw,
+)
+from posenb.world.datasets.recognise import recognise
 from posenb.world.datasets.records import DatasetError
 from posenb.world.datasets.sequences import Sequence3D
 from posenb.world.poses import PoseSet, recrop
-from posenb.world.skeletons import BODY17
+from posenb.world.skeletons import BODY17, Skeleton
 
-__all__ = ["FILMS", "LOADERS", "films", "full_poses", "parse", "short_name"]
+__all__ = ["FILMS", "LOADERS", "films", "full_poses", "is_file", "load", "parse", "short_name"]
 
 LOADERS: Mapping[str, Callable[..., PoseSet]] = {
     "coco": coco.load,
     "mpii": mpii.load,
+    "lsp": lsp.load,
+    "faces": landmarks.load,
+    "detections": detections.load,
     "human36m": partial(human36m.load, every=50),  # of films, about one frame a second:
     "mpi_inf_3dhp": partial(mpi_inf_3dhp.load, every=25),  # neighbours are the same pose
     "threedpw": partial(threedpw.load, every=30, detected=True),  # in 3D it has no full pose
@@ -32,24 +47,74 @@ FILMS: Mapping[str, Callable[..., Iterator[Sequence3D]]] = {
 }
 
 
+def is_file(name: str) -> bool:
+    """Whether a name is that of a data file: `kind:PATH`, or a path with a folder or an ending.
+
+    (Names of domains have neither, so a folder that is called `wild` does not hide the domain;
+    write it as `./wild`.)
+    """
+    return any(mark in name for mark in (":", "/", "\\", ".", "~"))
+
+
 def parse(name: str) -> tuple[str, str]:
-    """Kind and path of a data file.
+    """Kind and path of a data file: of `kind:PATH`, or of a path whose content tells the kind.
+
+    `~` is the user's home.
 
     Raises:
         ValueError: if the kind is unknown, or there is no path.
+        DatasetError: if a path without a kind is nothing that is known.
     """
-    kind, _, path = name.partition(":")
-    if kind not in LOADERS or not path:
-        raise ValueError(f"expected {' or '.join(f'{k}:PATH' for k in LOADERS)}, found {name!r}")
-    return kind, path
+    kind, mark, path = name.partition(":")
+    if path and kind in LOADERS:
+        return kind, str(Path(path).expanduser())
+    place = Path(name).expanduser()
+    if not name or kind in LOADERS or not (place.exists() or (is_file(name) and not mark)):
+        known = " or ".join(f"{kind}:PATH" for kind in LOADERS)
+        raise ValueError(f"expected {known}, or the path of a file, found {name!r}")
+    kind = recognise(place)
+    if kind not in LOADERS:
+        reason = "holds motion without a camera: mocap.load gives its joints in metres"
+        raise DatasetError(place, "file", reason)
+    return kind, str(place)
+
+
+def load(
+    name: str | Path,
+    minimum_joints: int = 1,
+    skeleton: Skeleton | None = None,
+    margin: float = 1.25,
+    **options: Any,
+) -> PoseSet:
+    """People of any file or folder that the loaders read, each in a square crop.
+
+    Args:
+        name: a path, of which `recognise` tells the kind; or `kind:PATH`. Of films about one frame
+            a second is taken: neighbours are the same pose.
+        minimum_joints: keep people with at least so many visible joints.
+        skeleton: joints to return; None: those of the data set (of a detector's result COCO17, or
+            HAND21 or FACE68).
+        margin: side of the crop in larger extents of the person.
+        **options: further arguments of that loader, such as `size` of detections.
+
+    Raises:
+        ValueError: if an argument is out of range, or the kind does not have such an option.
+        DatasetError: if the file is missing, damaged, nothing that is known, or has nobody to keep.
+    """
+    kind, path = parse(str(name))
+    wanted = {} if skeleton is None else {"skeleton": skeleton}
+    loader = LOADERS[kind]
+    if unknown := sorted(set(options) - set(inspect.signature(loader).parameters)):
+        raise ValueError(f"{path} was taken for {kind}, which has no option {', '.join(unknown)}")
+    return loader(path, minimum_joints=minimum_joints, margin=margin, **wanted, **options)
 
 
 def full_poses(name: str, margin: float = 1.25) -> PoseSet:
     """The people of a data file who have all joints of BODY17, each in a square around them.
 
     Args:
-        name: `coco:PATH` or `mpii:PATH`; or `human36m:PATH`, `mpi_inf_3dhp:PATH` or
-            `threedpw:PATH`, of which about one frame a second is taken.
+        name: a path, or `coco:PATH`, `mpii:PATH` and so on; of films (`human36m:PATH`,
+            `mpi_inf_3dhp:PATH`, `threedpw:PATH`) about one frame a second is taken.
         margin: side of the square in larger extents of the joints; 1.25 is that of domain `wild`.
 
     Raises:
@@ -64,7 +129,7 @@ def films(name: str) -> Iterator[Sequence3D]:
     """The films of a data file that has 3D, one after the other.
 
     Args:
-        name: `human36m:PATH`, `mpi_inf_3dhp:PATH` or `threedpw:PATH`.
+        name: a path, or `human36m:PATH`, `mpi_inf_3dhp:PATH` or `threedpw:PATH`.
 
     Raises:
         ValueError: for another kind of file.
@@ -88,7 +153,7 @@ def short_name(name: str) -> str:
         ValueError: for another kind of file.
         DatasetError: if there is no such file.
     """
-    if ":" not in name:
+    if not is_file(name):
         return name
     kind, place = parse(name)
     path = Path(place).expanduser().resolve()

@@ -1,0 +1,150 @@
+"""What a file or folder is, by what it holds and never by its name alone."""
+
+from __future__ import annotations
+
+import logging
+import re
+import zipfile
+from pathlib import Path
+
+from posenb.world.datasets.detections import POINTS
+from posenb.world.datasets.landmarks import ROW as WFLW
+from posenb.world.datasets.matlab import read_mat
+from posenb.world.datasets.records import DatasetError, listed
+
+__all__ = ["recognise"]
+
+KNOWN = (
+    "COCO, CrowdPose and the like (JSON), MPII (.mat, JSON), LSP (joints.mat), Human3.6M and "
+    "MPI-INF-3DHP (npz, .mat), 3DPW (.pkl), 300-W (.pts), WFLW, results of OpenPose, AlphaPose, "
+    "mmpose, ViTPose, MediaPipe and YOLO (JSON, CSV, txt), npz and npy of joints"
+)
+HEAD = 4096  # bytes that tell most formats
+VARIABLES = {  # of MATLAB files
+    "RELEASE": "mpii",
+    "joints": "lsp",
+    "annot2": "mpi_inf_3dhp",
+    "univ_annot3": "mpi_inf_3dhp",
+}
+MEMBERS = {"positions_3d": "human36m", "data": "mpi_inf_3dhp"}  # of npz files
+
+log = logging.getLogger(__name__)
+
+
+def recognise(path: str | Path) -> str:
+    """The kind of a file or folder: a key of `named.LOADERS`, or "motion" for BVH, AMC and ASF.
+
+    It is logged too, so that one sees what a file was taken for.
+
+    Raises:
+        DatasetError: if it cannot be read, or is nothing that is known; it says what was found.
+    """
+    path = Path(path).expanduser()
+    kind = _folder(path) if path.is_dir() else _file(path)
+    log.info("%s: taken for %s", path, kind)
+    return kind
+
+
+def _file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise DatasetError(path, "file", f"cannot be read ({error.strerror})") from error
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text:
+        raise DatasetError(path, "file", "is empty")
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _archive(path)
+    if head.startswith(b"\x93NUMPY"):
+        return "detections"
+    if b"MATLAB" in head[:128] or head.startswith(b"\x89HDF") or path.suffix == ".mat":
+        return _matlab(path)
+    if text[:1] in (b"{", b"["):
+        return _json(path)
+    if text.startswith(b"HIERARCHY") or b":FULLY-SPECIFIED" in text or b":root" in text:
+        return "motion"
+    if b"n_points" in head[:200]:
+        return "faces"
+    if head.startswith(b"\x80") or re.match(rb"\(?[dlc(]p?\d*", head) and path.suffix == ".pkl":
+        return "threedpw"
+    first = text.split(b"\n", 1)[0]
+    if len(first.split()) == WFLW:
+        return "faces"
+    row = re.search(rb"[,;\t ]", first) and re.search(rb"\d|x|y", first, re.IGNORECASE)
+    if row and b"\0" not in head:
+        return "detections"
+    raise _unknown(path, f"it begins with {head[:16]!r}")
+
+
+def _archive(path: Path) -> str:
+    """npz, by the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DatasetError(path, "file", f"is cut off, or no npz: {str(error)[:120]}") from error
+    if "positions_2d" in names and "positions_3d" not in names:
+        reason = (
+            "holds the 2D keypoints that go with data_3d_h36m.npz: human36m.load(that file, "
+            "keypoints=this one)"
+        )
+        raise DatasetError(path, "file", reason)
+    if not any(name for name in names):
+        raise DatasetError(path, "file", "holds no array")
+    return next((kind for name, kind in MEMBERS.items() if name in names), "detections")
+
+
+def _matlab(path: Path) -> str:
+    names = list(read_mat(path, f"formats read are {KNOWN}"))
+    for name, kind in VARIABLES.items():
+        if name in names:
+            return kind
+    raise _unknown(path, f"its variables are {listed(names)}")
+
+
+def _json(path: Path) -> str:
+    """By the keys in it, looked for in the text: a large file is not parsed twice."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(path, "file", f"cannot be read ({error.strerror})") from error
+    start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if start == b"{" and re.search(rb'"annotations"\s*:', content):
+        return "coco"
+    if re.search(rb'"joints_vis"\s*:', content):
+        return "mpii"
+    keys = (*POINTS, "people", "bodies", "instances", "instance_info", "landmarks", "x")
+    if any(f'"{key}"'.encode() in content for key in keys):
+        return "detections"
+    if re.match(rb"\s*\[[\s\[]*-?\d", content.removeprefix(b"\xef\xbb\xbf")):
+        return "detections"
+    found = dict.fromkeys(key.decode() for key in re.findall(rb'"(\w{1,40})"\s*:', content[:HEAD]))
+    if b'"images"' in content or b'"info"' in content:
+        return "coco"  # which says what it lacks
+    raise _unknown(path, f"its keys are {listed(found) or 'none'}")
+
+
+def _folder(path: Path) -> str:
+    """By the files in it."""
+    patterns = {
+        "**/*.pts": "faces",
+        "joints.mat": "lsp",
+        "**/*.pkl": "threedpw",
+        "**/annot_data.mat": "mpi_inf_3dhp",
+        "**/annot.mat": "mpi_inf_3dhp",
+        "*.json": "detections",
+        "*.txt": "detections",
+    }
+    try:
+        for pattern, kind in patterns.items():
+            if next(path.glob(pattern), None) is not None:
+                return kind
+        names = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise DatasetError(path, "folder", f"cannot be read ({error.strerror})") from error
+    raise _unknown(path, f"it holds {listed(names) or 'nothing'}")
+
+
+def _unknown(path: Path, found: str) -> DatasetError:
+    return DatasetError(path, "file", f"is no format that is read; {found}. Read are {KNOWN}")
