@@ -205,7 +205,7 @@ DAMAGED = {
     "too few joints": (
         broken(lambda d: d.update(annotations=[annotation(1, 8), annotation(2, 9)])),
         "all 2 people",
-        "the most is 9",
+        "the most is 9: lower minimum_joints",
     ),
 }
 
@@ -241,6 +241,9 @@ UNNEEDED: dict[str, Callable[[dict[str, Any]], object]] = {
     "a label with null": lambda d: d["categories"].append({"id": 5, "keypoints": None}),
     "a label without an id": lambda d: d["categories"].append({"name": "tail"}),
     "ids as text": lambda d: [a.update(id=str(a["id"]), category_id="1") for a in d["annotations"]],
+    "ids as text with zeros": lambda d: [a.update(category_id="01.0") for a in d["annotations"]],
+    "no category ids": lambda d: [a.pop("category_id") for a in d["annotations"]],
+    "category ids null": lambda d: [a.update(category_id=None) for a in d["annotations"]],
     "ids as floats": lambda d: [a.update(category_id=1.0, image_id=7.0) for a in d["annotations"]],
     "no box": lambda d: d["annotations"][5].pop("bbox"),
     "box null": lambda d: d["annotations"][5].update(bbox=None),
@@ -343,6 +346,17 @@ def test_keypoints_in_other_shapes(
     assert torch.equal(poses.visible, plain.visible)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("nothing", [None, [], [None, None, 0]], ids=str)
+@pytest.mark.parametrize("size", [2, 3])
+def test_nested_keypoints_may_lack_points(nothing: Any, size: int, tmp_path: Path) -> None:
+    data = content()
+    points: list[Any] = [point[:size] for point in nested(FLAT)]
+    points[9] = nothing[:size] if nothing else nothing
+    data["annotations"][0]["keypoints"] = points
+    poses = coco.load(write(tmp_path / "own.json", data))
+    assert poses.visible is not None and not poses.visible[0, 9] and poses.visible[0].sum() == 16
+
+
 def test_visibilities_that_are_not_cocos_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -433,6 +447,12 @@ def test_joints_of_other_data_sets_are_mapped_by_name(case: str, tmp_path: Path)
     if case != "lower half":
         body = coco.load(tmp_path / "own.json", skeleton=BODY17)
         assert body.visible is not None and body.visible.all()
+
+
+def test_too_few_joints_because_the_file_has_no_more(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.json", other([*LIMBS, "head", "neck"]))
+    with pytest.raises(DatasetError, match="most is 13.*its joints make no left_eye, right_eye"):
+        coco.load(path, minimum_joints=17)
 
 
 def test_records_may_hold_the_first_joints_alone(tmp_path: Path) -> None:

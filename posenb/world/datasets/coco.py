@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,12 +168,12 @@ def _holds(annotation: Mapping[str, Any]) -> bool:
 
 
 def _key(value: Any) -> str | None:
-    """An id as text, so that 1, 1.0 and "1" are one; None if it is none."""
+    """An id as text, so that 1, 1.0, "1" and "0001.0" are one; None if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)[:80].strip() or None
+    text = str(value)[:80].strip()
+    whole = re.fullmatch(r"0*(\d+)(\.0+)?", text)
+    return (whole[1] if whole else text) or None
 
 
 def _listing(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -184,11 +185,18 @@ def _listing(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _groups(
     path: Path, content: Mapping[str, Any], annotations: Sequence[dict[str, Any]]
 ) -> dict[str, list[tuple[int, dict[str, Any]]]]:
-    """Annotations, with their positions, by category id; those of unknown ids under ""."""
-    known = {_key(category.get("id")) for category in _listing(content, "categories")} - {None}
+    """Annotations, with their positions, by category id; those of unknown ids under "".
+
+    Without an id they are of the only category that has keypoints, if there is but one.
+    """
+    categories = _listing(content, "categories")
+    known = {_key(category.get("id")) for category in categories} - {None}
+    able = [_key(category.get("id")) for category in categories if category.get("keypoints")]
     groups: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for position, annotation in enumerate(annotations):
         key = _key(annotation.get("category_id"))
+        if annotation.get("category_id") is None and len(able) == 1:
+            key = able[0]
         named = not known or key in known
         groups.setdefault((key or "none") if named else "", []).append((position, annotation))
     strangers = groups.get("", [])
@@ -409,11 +417,12 @@ def _triples(
     """
     if values is None or values == []:
         return None
-    if isinstance(values, list) and all(isinstance(point, list) for point in values):
-        size = max(map(len, values))
-        if size not in (2, 3) or min(map(len, values)) != size:
+    if isinstance(values, list) and {*map(type, values)} in ({list}, {list, type(None)}):
+        size = max((len(point) for point in values if point), default=3)
+        points = [point or [None, None, 0][:size] for point in values]
+        if size not in (2, 3) or any(len(point) != size for point in points):
             raise DatasetError(path, record, "points of keypoints must be [x, y, v] or [x, y]")
-        values = [value for point in values for value in point]
+        values = [value for point in points for value in point]
     elif isinstance(values, list):
         size = 2 if len(values) == 2 * count else 3
     if not isinstance(values, list) or len(values) % size:
@@ -422,12 +431,12 @@ def _triples(
     rows = []
     for start in range(0, len(values), size):
         x, y, *flag = values[start : start + size]
-        v = number(flag[0]) if flag else 1.0
+        v = number(flag[0]) if flag else float(x is not None)
         for value in (x, y, *flag) if v > 0 else flag:
             if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
                 reason = f"keypoints holds {str(value)[:40]!r}, expected a number"
                 raise DatasetError(path, record, reason)
-        rows.append((number(x), number(y), v))
+        rows.append((number(x), number(y), v) if v > 0 else (math.nan, math.nan, v))
     return rows
 
 

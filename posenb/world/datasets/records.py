@@ -258,20 +258,19 @@ def gather(
     corner = (low + high - side) / 2
     crops = (pixels - corner.unsqueeze(1)) / side.unsqueeze(1)  # (N, J, 2)
     # NaN marks what is not labelled, so that the conversion carries it into all that is built on it
-    keypoints = convert(crops.where(known, torch.nan), source, skeleton).keypoints
+    converted = convert(crops.where(known, torch.nan), source, skeleton)
+    keypoints = converted.keypoints  # (N, J_target, 2)
     visible = ~keypoints.isnan().any(-1)  # (N, J_target)
     counts = visible.sum(-1)  # (N,)
     kept = (counts >= minimum_joints).nonzero().squeeze(-1)
     log.info("%s: %d of %d people with labelled joints kept", path, len(kept), len(people))
     if not len(kept):
-        most = int(counts.max())
+        pairs = zip(skeleton.joints, converted.status, strict=True)
+        lacks = listed(joint for joint, how in pairs if how == "missing")
         reason = (
-            f"none has {minimum_joints} labelled joints of {skeleton.name}; the most is {most}"
-            + (
-                ": lower minimum_joints"
-                if most
-                else f". The file's joints: {listed(source.joints)}"
-            )
+            f"none has {minimum_joints} labelled joints of {skeleton.name}; the most is "
+            f"{int(counts.max())}: lower minimum_joints"
+            + (f" (its joints make no {lacks})" if lacks else "")
         )
         raise DatasetError(path, f"all {len(people)} people", reason)
     pictures = tuple(people[i].picture for i in kept.tolist())
