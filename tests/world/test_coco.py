@@ -481,6 +481,10 @@ def test_names_that_are_not_known_are_mapped_by_the_caller(
     torch.testing.assert_close(poses.pixels()[0, 0], torch.tensor([20.5, 30.5]))
     with pytest.raises(ValueError, match=r"mapping names tail, but the joints of own\.json are"):
         coco.load(path, mapping={"tail": "nose"})
+    many = write(tmp_path / "own.json", other([f"{'k' * 300}{i}x" for i in range(300)]))
+    with pytest.raises(ValueError) as caught:
+        coco.load(many, mapping={f"{'j' * 500}{i}": "nose" for i in range(200)})
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def _categories(
     if strangers := sorted(set(mapping) - everywhere):
         raise ValueError(
             f"mapping names {listed(strangers)}, but the joints of {reading.path.name} are "
-            f"{listed(sorted(everywhere), 40)}"
+            f"{listed(sorted(everywhere), 12)}"
         )
     found: dict[str, Category] = {}
     made: dict[str, int] = {}

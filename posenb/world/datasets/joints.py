@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from posenb.world.datasets.records import listed
 from posenb.world.skeletons import (
     BODY17,
     BODY_COLORS,
@@ -239,8 +240,7 @@ def read(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> Skel
     mapping = mapping or {}
     if strangers := [name for name in mapping if name not in names]:
         raise ValueError(
-            f"mapping names {', '.join(strangers[:5])}, but the file's joints are "
-            f"{', '.join(names[:40])}"
+            f"mapping names {listed(strangers)}, but the file's joints are {listed(names, 12)}"
         )
     wanted = {name: canonical(joint) or joint for name, joint in mapping.items()}
     found = [wanted.get(name, canonical(name)) for name in names]
