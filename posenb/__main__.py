@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,12 +18,12 @@ from posenb.flexpose import files
 from posenb.flexpose import weights as taus
 from posenb.flexpose.adapt import OBJECTIVES
 from posenb.posynda import weights as lifters
-from posenb.posynda.tables import RUNS, TEACHING
+from posenb.posynda.tables import METHODS, RUNS, TEACHING
 from posenb.prior import training
 from posenb.reconstruction import training as detecting
 from posenb.train import loop, runtime, sweep
 from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
-from posenb.world.datasets import DatasetError
+from posenb.world.datasets import DatasetError, detections
 
 EXPERIMENTS = ("prior", "flexpose", "reconstruction", "posynda")  # chapters with tables
 PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
@@ -122,6 +123,22 @@ def _parser() -> argparse.ArgumentParser:
     adapt.add_argument("--steps", type=int, help="of the adaptation")
     adapt.add_argument("--seed", type=int, default=0)
     adapt.set_defaults(run=_flexpose)
+
+    raised = commands.add_parser("lift", help="a film of your own, 2D of a detector, to 3D")
+    raised.add_argument("film", type=Path, metavar="FILE", help="2D of a detector, or its folder")
+    raised.add_argument("--fps", type=float, required=True, help="frames a second of the film")
+    raised.add_argument("--width", type=float, help="of the picture, pixels")
+    raised.add_argument("--height", type=float, help="of the picture, pixels")
+    raised.add_argument("--height-of-person", type=float, help="standing, metres")
+    raised.add_argument(
+        "--focal", type=float, help="length in pixels (default: 1.145 longer sides of the picture)"
+    )
+    raised.add_argument("--person", help="of several: a tracker's number, or 0, 1, ...")
+    raised.add_argument("--out", type=Path, help="folder (default: FILE's name and _3d)")
+    raised.add_argument("--lifter", default="mixste", help="a shipped lifter, for example mixste")
+    raised.add_argument("--adapt", action="store_true", help="adapt the lifter to the film first")
+    raised.add_argument("--seed", type=int, default=0)
+    raised.set_defaults(run=_lift)
 
     table = commands.add_parser("table", help="run an experiment and write its result card")
     table.add_argument("name", help="chapter.table, for example prior.quality")
@@ -274,6 +291,30 @@ def _flexpose(options: argparse.Namespace) -> int:
     for path in files.write_poses(poses, options.out):
         print(f"wrote {path}")
     print(f"{checkpoint} keeps what was learned: with another --count, nothing is learned again")
+    return 0
+
+
+def _lift(options: argparse.Namespace) -> int:
+    from posenb.posynda import film  # plots, which nothing else here needs
+
+    if (options.width is None) != (options.height is None):
+        raise ValueError("give both --width and --height, or neither where the file knows them")
+    size = None if options.width is None else (options.width, options.height)
+    recipe = replace(METHODS[lifters.METHOD], steps=TEACHING.steps, batch=TEACHING.batch)
+    made = film.lift_film(
+        detections.track(options.film.expanduser(), options.person, size=size),
+        options.fps,
+        size,
+        height=options.height_of_person,
+        focal=options.focal,
+        lifter=options.lifter,
+        adaptation=recipe if options.adapt else None,
+        seed=options.seed,
+    )
+    out = options.out or Path(f"{options.film.name.partition('.')[0]}_3d")
+    for path in film.write(made, out):
+        print(f"wrote {path}")
+    print(f"{int(made.valid.sum())} of {len(made)} frames lifted; sizes times {made.factor:.3f}")
     return 0
 
 

@@ -108,6 +108,9 @@ def load_lifter(
 ) -> Denoiser:
     """A trained lifter, for `lifting.lift`; it takes keypoints in `screen` units.
 
+    The shipped ones learned from windows of 5 frames at 15 frames a second: `film.lift_film` brings
+    a film of any rate there (a film of 30 or 60 lifted at its own costs 1 to 3 mm, and trembles).
+
     Args:
         name: such as `mixste` or `videopose`, trained on the source only, or `mixste_stage`,
             adapted to a target; `lifters` lists what there is.

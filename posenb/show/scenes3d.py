@@ -43,15 +43,20 @@ Array = NDArray[np.float32]
 
 
 def clip_player(
-    joints: Tensor, skeleton: Skeleton, fps: float = 30.0, title: str = ""
+    joints: Tensor,
+    skeleton: Skeleton,
+    fps: float = 30.0,
+    title: str = "",
+    most: int = MOST_FRAMES,
 ) -> go.Figure:
     """A clip with a play button, a slider over its frames, and a view to turn with the mouse.
 
     Args:
-        joints: metres, world frame (y up), (T, J, 3).
+        joints: metres, world frame (y up), (T, J, 3); nobody is shown where they are NaN.
         skeleton: names the bones and their colours.
-        fps: frames a second of `joints`; long clips keep 40 frames and their duration.
+        fps: frames a second of `joints`; longer clips keep `most` frames and their duration.
         title: what the clip shows.
+        most: frames kept; a notebook stores them all.
 
     Returns:
         The scene; display it with `show3d`.
@@ -65,9 +70,9 @@ def clip_player(
             f"for {skeleton.name}"
         )
     points = _upright(joints)  # (T, J, 3)
-    kept = np.unique(np.linspace(0, len(points) - 1, min(MOST_FRAMES, len(points))).round())
+    kept = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).round())
     times = kept / fps
-    low, high = points.min((0, 1)), points.max((0, 1))
+    low, high = np.nanmin(points, (0, 1)), np.nanmax(points, (0, 1))
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}}
     step = 1000 * times[-1] / max(len(times) - 1, 1)  # milliseconds
     scene = go.Figure(
