@@ -289,7 +289,7 @@ class AdaptTask(LiftTask):
             )
             for model in (before, after)
         ]
-        return change(*found, self.source.skeleton)
+        return change(found[0], found[1], self.source.skeleton)
 
     @torch.no_grad()
     def _pseudo_labels(self, other: Tensor, random: torch.Generator) -> Tensor:
