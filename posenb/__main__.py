@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import importlib
 import inspect
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-from posenb import flexpose, prior
-from posenb.flexpose import files
+from posenb import assets, flexpose, prior
+from posenb.flexpose import files, judging
 from posenb.flexpose import weights as taus
-from posenb.flexpose.adapt import OBJECTIVES
+from posenb.flexpose.adapt import OBJECTIVES, USUAL
 from posenb.posynda import weights as lifters
 from posenb.posynda.tables import METHODS, RUNS, TEACHING
 from posenb.prior import training
@@ -24,6 +27,7 @@ from posenb.reconstruction import training as detecting
 from posenb.train import loop, runtime, sweep
 from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
 from posenb.world.datasets import DatasetError, detections
+from posenb.world.poses import recrop
 
 EXPERIMENTS = ("prior", "flexpose", "reconstruction", "posynda")  # chapters with tables
 PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
@@ -114,10 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train_lifter)
 
     adapt = commands.add_parser("flexpose", help="poses like a few of your own; can be resumed")
-    adapt.add_argument("--shots", type=Path, required=True, help="your poses, COCO keypoint JSON")
+    adapt.add_argument(
+        "--shots",
+        required=True,
+        help="your poses: a file of a known format, or such as mpii:PATH",
+    )
     adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
     adapt.add_argument("--count", type=int, default=1000, help="poses to generate")
-    adapt.add_argument("--source", default="wild", help="a shipped prior, or the folder of one")
+    adapt.add_argument(
+        "--source",
+        default="auto",
+        help="a shipped prior, or the folder of one; auto: the one that is nearest to the shots",
+    )
     adapt.add_argument("--objective", choices=OBJECTIVES, default="distribution")
     adapt.add_argument("--layers", type=int, nargs="+", default=[1, 2, 3], help="1: coarsest")
     adapt.add_argument("--steps", type=int, help="of the adaptation")
@@ -264,26 +276,36 @@ def _steps(options: argparse.Namespace) -> int | None:
 
 
 def _flexpose(options: argparse.Namespace) -> int:
-    generator = prior.load_generator(options.source, runtime.device())
     if options.count < 1:
         raise ValueError(f"--count must be at least 1, found {options.count}")
     steps, device = _steps(options), runtime.device()
-    recipe = flexpose.Recipe() if steps is None else flexpose.Recipe(steps=steps)
+    usual = USUAL[options.objective]
+    auto = options.source == "auto"
+    skeleton = skeletons.BODY17 if auto else prior.weights.skeleton_of(options.source)
     # A prior of several sources is cropped as `wild` is, the most usual of them.
     like = domains.get(options.source if options.source in domains.names() else "wild")
-    shots = files.read_shots(options.shots, like.margin)
-    print(f"{len(shots)} poses of {options.shots} have all joints")
-    checkpoint = options.out / "adapting.pt"
-    adapted = flexpose.adapt(
+    shots = files.read_shots(options.shots, like.margin, skeleton)
+    whole = len(shots) if shots.visible is None else int(shots.visible.all(1).sum())
+    print(f"{len(shots)} people of {options.shots}, {whole} with all joints")
+    source, ranking = options.source, []
+    if auto:
+        ranking = judging.rank_sources(shots)
+        source = ranking[0][0]
+        print("energy distance of each source to these people, the nearest is taken:")
+        print("\n".join(f"  {name:12}{distance:8.3f}" for name, distance in ranking))
+        shots = recrop(shots, domains.get(source if source in domains.names() else "wild").margin)
+    generator = prior.load_generator(source, device)
+    learn = functools.partial(
+        flexpose.adapt,
         generator,
-        shots,
-        options.layers,
+        layers=options.layers,
         objective=options.objective,
         seed=options.seed,
-        recipe=recipe,
-        readers=flexpose.Readers.load(options.source, device=device),
-        checkpoint=checkpoint,
+        recipe=usual if steps is None else dataclasses.replace(usual, steps=steps),
+        readers=flexpose.Readers.load(source, device=device),
     )
+    checkpoint = options.out / "adapting.pt"
+    adapted = learn(shots, checkpoint=checkpoint)
     if adapted.history.interrupted:
         print(f"interrupted: the same command goes on from {checkpoint}")
         return 130
@@ -291,6 +313,21 @@ def _flexpose(options: argparse.Namespace) -> int:
     for path in files.write_poses(poses, options.out):
         print(f"wrote {path}")
     print(f"{checkpoint} keeps what was learned: with another --count, nothing is learned again")
+    print("how near is it? Adapted again without some of your people, who are held out:")
+    with loop.whole():
+        report = judging.judge(
+            shots,
+            generator,
+            learn.keywords["readers"],
+            lambda known, split: learn(known, checkpoint=options.out / f"judging_{split}.pt"),
+            options.seed,
+        )
+    told = judging.verdict(report)
+    print("\n".join([judging.table(report), *told]))
+    report |= {"source": str(source), "ranking": dict(ranking), "told": told}
+    file = options.out / "report.json"
+    assets.write_atomically(file, (json.dumps(report, indent=2) + "\n").encode())
+    print(f"wrote {file}")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from posenb.flexpose import baselines
 from posenb.flexpose.adapt import Adapted, Readers, Recipe, adapt, sample
+from posenb.flexpose.judging import judge, rank_sources
 from posenb.flexpose.networks import AdaptedGenerator, StyleTransfer
 from posenb.flexpose.shots import few_shot, pose_mixup
 
@@ -16,6 +17,8 @@ __all__ = [
     "adapt",
     "baselines",
     "few_shot",
+    "judge",
     "pose_mixup",
+    "rank_sources",
     "sample",
 ]

@@ -19,7 +19,7 @@ from torch.nn.functional import pdist
 
 from posenb.flexpose.losses import energy_distance, matching
 from posenb.flexpose.networks import AdaptedGenerator
-from posenb.flexpose.shots import pose_mixup
+from posenb.flexpose.shots import complete, pose_mixup
 from posenb.prior import weights
 from posenb.prior.losses import feature_distance
 from posenb.prior.networks import (
@@ -37,6 +37,7 @@ from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, Skeleton
 
 Objective = Literal["paper", "transport", "distribution"]
+COMPLETIONS = 8  # ways in which missing joints are filled in before shots are mixed
 OBJECTIVES = ("paper", "transport", "distribution")
 
 
@@ -128,7 +129,7 @@ class Readers:
 
         Raises:
             ValueError: if none are given for a generator that was not loaded, or the poses cannot
-                guide: fewer than 2, with hidden joints, or of another skeleton.
+                guide: fewer than 2, with fewer than 2 joints, or of another skeleton.
         """
         if given is None and not generator.name:
             raise ValueError(
@@ -194,7 +195,8 @@ def adapt(
 
     Args:
         generator: g_s; it stays as it is.
-        few_shot: T, at least 2 poses with all joints, cropped as the generator's were.
+        few_shot: T, at least 2 poses, cropped as the generator's were. Joints that are not visible
+            are lent by the source's nearest poses; see `shots.complete`.
         layers: l of the U_l, 1 the coarsest (Eq. 6).
         shots_mixed: |T*|, number of Pose-mixup's mixtures (Eq. 7); 0 takes the shots themselves.
         objective: `paper` gives every latent code a pose for good and compares images through
@@ -216,7 +218,7 @@ def adapt(
 
     Raises:
         ValueError: for a layer out of range, an unknown objective, or poses that cannot guide:
-            fewer than 2, with hidden joints, or of a skeleton that beta does not read.
+            fewer than 2, with fewer than 2 joints, or of a skeleton that beta does not read.
     """
     return learn(
         generator,
@@ -270,7 +272,8 @@ def learn(
             f"shots_mixed={shots_mixed} and a batch of {recipe.batch}: give at least 2"
         )
     device = next(network.parameters()).device
-    target = mixed(few_shot, shots_mixed, seed, recipe.concentration).to(device)  # (pairs, J, 2)
+    poses = mixed(few_shot, shots_mixed, seed, recipe.concentration, source=source, readers=readers)
+    target = poses.to(device)  # (pairs, J, 2)
     task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)
     identity = {
         "objective": objective,
@@ -294,10 +297,38 @@ def learn(
     return Adapted(network, readers.regressor, few_shot.skeleton, history)
 
 
-def mixed(few_shot: PoseSet, shots_mixed: int, seed: int, concentration: float = 1.0) -> Tensor:
-    """T* of one seed, drawn on the CPU: the same on every device."""
-    random = runtime.generator((seed, 0))
-    return pose_mixup(few_shot.keypoints.cpu(), shots_mixed, random, concentration)
+def mixed(
+    few_shot: PoseSet,
+    shots_mixed: int,
+    seed: int,
+    concentration: float = 1.0,
+    *,
+    source: Generator,
+    readers: Readers,
+) -> Tensor:
+    """T* of one seed, drawn on the CPU: the same on every device.
+
+    Joints that a shot lacks are lent by the source (`complete`), for mixtures in several ways.
+    """
+    random, shots = runtime.generator((seed, 0)), few_shot.to("cpu")
+    if shots.visible is None or shots.visible.all():
+        return pose_mixup(shots.keypoints, shots_mixed, random, concentration)
+    donors = lent_by(source, readers)
+    if shots_mixed == 0:
+        return complete(shots, donors, random).keypoints
+    counts = [len(part) for part in torch.arange(shots_mixed).tensor_split(COMPLETIONS)]
+    return torch.cat(
+        [
+            pose_mixup(complete(shots, donors, random).keypoints, count, random, concentration)
+            for count in counts
+            if count
+        ]
+    )
+
+
+def lent_by(source: Generator, readers: Readers) -> Tensor:
+    """Poses of the source that lend their joints, (1000, J, 2) on the CPU, in float32."""
+    return weights.sample(source, readers.regressor, 1000, seed=2**30).float().cpu()
 
 
 def sample(adapted: PoseSource, count: int, seed: int, progress: bool = False) -> PoseSet:
@@ -328,20 +359,11 @@ def check_shots(few_shot: PoseSet, readers: Readers) -> None:
         raise ValueError(
             f"a distribution cannot be seen in {len(few_shot)} pose: give at least 2, better 12"
         )
-    visible = few_shot.visible
-    if visible is not None and not visible.all():
-        hidden = ~visible.all(1)  # (M,)
-        pose = int(hidden.nonzero()[0])
-        joints = [
-            name
-            for name, seen in zip(few_shot.skeleton.joints, visible[pose].tolist(), strict=True)
-            if not seen
-        ]
+    if few_shot.visible is not None and (few_shot.visible.sum(1) < 2).any():
+        place = int((few_shot.visible.sum(1) < 2).nonzero()[0])
         raise ValueError(
-            f"{int(hidden.sum())} of {len(few_shot)} poses have hidden joints, first pose {pose} "
-            f"({', '.join(joints)}): a skeleton image without a limb would teach the generator to "
-            "leave it out; give poses with all joints, for example "
-            "poses[poses.visible.all(1)]"
+            f"pose {place} has {int(few_shot.visible[place].sum())} visible joints, expected at "
+            "least 2, better 8: leave such poses out"
         )
     if readers.skeleton != few_shot.skeleton:
         raise ValueError(

@@ -181,8 +181,8 @@ def bootstrap(
     readers: Readers | None = None,
 ) -> Sampler:
     """The shots themselves, or their mixtures, again and again. Learns nothing."""
-    Readers.of(generator, readers, few_shot)  # the same poses are refused as by all others
-    poses = mixed(few_shot, shots_mixed, seed)
+    found = Readers.of(generator, readers, few_shot)  # the same poses are refused as by all others
+    poses = mixed(few_shot, shots_mixed, seed, source=generator, readers=found)
 
     def draw(count: int, sample_seed: int) -> Tensor:
         random = runtime.generator((seed, 3, sample_seed))
@@ -203,8 +203,8 @@ def gaussian(
 
     It needs no generator and knows no bodies: a sceptic's first question to any prior.
     """
-    Readers.of(generator, readers, few_shot)
-    poses = mixed(few_shot, shots_mixed, seed)
+    found = Readers.of(generator, readers, few_shot)
+    poses = mixed(few_shot, shots_mixed, seed, source=generator, readers=found)
 
     def draw(count: int, sample_seed: int) -> Tensor:
         return gaussian_like(poses, count, runtime.generator((seed, 3, sample_seed)))
@@ -228,7 +228,7 @@ def moments(
     """
     found = Readers.of(generator, readers, few_shot)
     reference = sample_poses(generator, found.regressor, 2000, seed=2**30 + seed)
-    target = mixed(few_shot, shots_mixed, seed)
+    target = mixed(few_shot, shots_mixed, seed, source=generator, readers=found)
     move = joint_transport(reference, target.to(reference))
 
     def draw(count: int, sample_seed: int) -> Tensor:
@@ -438,7 +438,9 @@ class _Run:
     ) -> _Run:
         recipe = recipe or usual
         readers = Readers.of(generator, readers, few_shot)
-        poses = mixed(few_shot, shots_mixed, seed, recipe.concentration)
+        poses = mixed(
+            few_shot, shots_mixed, seed, recipe.concentration, source=generator, readers=readers
+        )
         target = poses.to(generator.w_mean.device)
         start = checkpoints.state_hash(generator.state_dict())
         return cls(recipe, readers, start, target, seed, checkpoint, progress, callback)

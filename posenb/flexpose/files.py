@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from posenb import assets
-from posenb.world.datasets import coco
+from posenb.world import datasets
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet, recrop
-from posenb.world.skeletons import BODY17, COCO17, convert
+from posenb.world.skeletons import BODY17, COCO17, Skeleton, convert
 
 PIXELS = 256  # side of the image that a written pose is said to be in
 SHEET, COLUMNS, TILE, GAP = 64, 8, 128, 4  # poses of the contact sheet, and its pixels
@@ -28,47 +30,58 @@ COCO_LINES = (
     *((8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7)),
 )
 
+LIMBS = {"shoulder", "elbow", "wrist", "hip", "knee", "ankle"}
+
 log = logging.getLogger(__name__)
 
 
-def read_shots(path: str | Path, margin: float = 1.25) -> PoseSet:
-    """Poses of one's own that can guide an adaptation: people with all joints of BODY17.
+def read_shots(path: str | Path, margin: float = 1.25, skeleton: Skeleton = BODY17) -> PoseSet:
+    """Poses of one's own that can guide an adaptation: people of whom most limbs are seen.
 
-    Pelvis, spine, neck and head_top are interpolated as in `skeletons.convert`; nose, shoulders,
-    hips, knees, ankles, elbows and wrists must be labelled, as seen or as hidden. A warning says
-    how many people are left out. Everybody is cropped as the shipped sources were: to a square
-    around the joints. How large somebody is in a picture is no matter of pose.
+    Of shoulders, elbows, wrists, hips, knees and ankles at least 8 of 12 have to be labelled (two
+    thirds of the joints of a hand or a face); who shows fewer is left out, and a warning says how
+    many. Other joints may be missing, as `visible` says, for one person or for the whole file:
+    pelvis, spine, neck, nose and head_top are interpolated where that can be done (see
+    `skeletons.convert`). Everybody is cropped as the shipped sources were: to a square around the
+    visible joints. How large somebody is in a picture is no matter of pose.
 
     Args:
-        path: a file in COCO's keypoint format, such as person_keypoints_val2017.json.
+        path: a file that `datasets.load` takes, or one of a named kind, such as `mpii:PATH`.
         margin: side of the crop in larger extents of the joints; 1.25 is that of `wild`.
+        skeleton: what the source's poses are.
 
     Returns:
-        At least 2 poses of BODY17, nothing hidden; subjects as from `coco.load`.
+        At least 2 poses; `visible` is None if nobody lacks a joint.
 
     Raises:
-        DatasetError: if the file cannot be used; see `coco.load`.
-        ValueError: if fewer than 2 people have all joints.
+        DatasetError: if the file cannot be used.
+        ValueError: if fewer than 2 people show enough.
     """
-    poses = coco.load(path, skeleton=BODY17, margin=margin)
-    if poses.visible is None:
-        raise ValueError(f"{path}: a COCO file says which joints are labelled, this set does not")
-    complete = poses.visible.all(1)  # (N,)
-    left_out = int((~complete).sum())
-    missing = (~poses.visible).sum(0)  # (J,)
-    most = [f"{BODY17.joints[i]} ({int(missing[i])})" for i in missing.argsort(descending=True)[:4]]
-    if len(poses) - left_out < 2:
+    poses = datasets.load(path, skeleton=skeleton, margin=margin)
+    visible = poses.visible
+    if visible is None:
+        return recrop(poses, margin)
+    limbs = [i for i, joint in enumerate(skeleton.joints) if joint.rpartition("_")[2] in LIMBS]
+    counted = visible[:, limbs] if limbs else visible  # (N, L)
+    fewest = math.ceil(counted.shape[1] * 2 / 3)
+    enough = counted.sum(1) >= fewest  # (N,)
+    missing = (~visible).sum(0)  # (J,)
+    most = [f"{skeleton.joints[i]} ({int(missing[i])})" for i in missing.argsort(descending=True)]
+    told = f"missing most often: {', '.join(most[:4])}"
+    kind = f"{fewest} of {counted.shape[1]} {'limb ' if limbs else ''}joints"
+    if enough.sum() < 2:
         raise ValueError(
-            f"{path}: {len(poses) - left_out} of {len(poses)} people have all joints, expected at "
-            f"least 2; missing most often: {', '.join(most)}. Label them, hidden ones too (v = 1): "
-            "a pose without a limb would teach the generator to leave it out"
+            f"{path}: {int(enough.sum())} of {len(poses)} people show at least {kind}, expected at "
+            f"least 2 people; {told}. Label more joints, hidden ones too (v = 1)"
         )
-    if left_out:
+    if not enough.all():
+        left_out = int((~enough).sum())
         log.warning(
-            "%s: %d of %d people left out, who lack joints; missing most often: %s",
-            *(path, left_out, len(poses), ", ".join(most)),
+            "%s: %d of %d people left out, who show fewer than %s; %s",
+            *(path, left_out, len(poses), kind, told),
         )
-    return recrop(poses[complete], margin)
+    found = recrop(poses[enough], margin)
+    return replace(found, visible=None) if visible[enough].all() else found
 
 
 def write_poses(poses: PoseSet, folder: str | Path) -> tuple[Path, ...]:

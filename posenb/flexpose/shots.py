@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from posenb.train import runtime
-from posenb.world.poses import PoseSet
+from posenb.world.poses import PoseSet, recrop
+from posenb.world.skeletons import Skeleton
+
+DONORS = 5  # poses of the source that are near enough to lend a joint
 
 
 def few_shot(poses: PoseSet, per_class: int = 2, seed: int = 0) -> PoseSet:
@@ -80,6 +85,77 @@ def pose_mixup(
     second = (first + step) % shots  # never the same pose twice
     ratio = _beta(concentration, count, random)[:, None, None].to(keypoints)
     return ratio * keypoints[first] + (1 - ratio) * keypoints[second]
+
+
+def seen_through(keypoints: Tensor, visible: Tensor) -> Tensor:
+    """Poses as far as some joints show them: cut out around those, all others 0.
+
+    Who lacks joints is cropped around the rest, so whoever is compared with them has to be cropped
+    in the same way. Distances are scaled by the root of J / visible joints, so that their squares
+    are as large as if all joints were there. Two poses are as far apart as they were, if both were
+    cropped around all joints and all are visible.
+
+    Args:
+        keypoints: (..., J, 2).
+        visible: (..., J) bool, at least two true; broadcasts with the keypoints.
+
+    Returns:
+        (..., J, 2).
+    """
+    known = visible[..., None]  # (..., J, 1)
+    low = keypoints.where(known, torch.inf).amin(-2, keepdim=True)
+    high = keypoints.where(known, -torch.inf).amax(-2, keepdim=True)
+    side = 1.25 * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (..., 1, 1)
+    weight = (visible.shape[-1] / visible.sum(-1)).sqrt()[..., None, None]
+    return ((keypoints - (low + high) / 2) / side * weight).where(known, 0.0)
+
+
+def complete(poses: PoseSet, donors: Tensor, random: torch.Generator) -> PoseSet:
+    """Poses whose missing joints are lent by the source's nearest poses (hot-deck imputation).
+
+    Which is nearest is told by the joints that are there (`seen_through`); one of the five nearest
+    is drawn. What is missing hangs on the nearest joint of the tree that is there, as it does in
+    the donor, at the size of the pose. So what a shot does not show stays as the source has it.
+
+    Args:
+        poses: with a few joints hidden.
+        donors: poses of the source, (D, J, 2).
+        random: draws the donors, on the CPU.
+
+    Returns:
+        Poses with all joints, cut out anew; `poses` itself if nothing is hidden.
+    """
+    if poses.visible is None or poses.visible.all():
+        return poses
+    nearest, known = _hops(poses.skeleton), poses.visible[..., None]
+    low = poses.keypoints.where(known, torch.inf).amin(1)
+    high = poses.keypoints.where(known, -torch.inf).amax(1)  # (N, 2)
+    margin = max(1.0, float(1 / (high - low).amax(1).median().clamp(min=1e-6)))  # of their crops
+    filled = poses.keypoints.clone()
+    for place, visible in enumerate(poses.visible):
+        if visible.all():
+            continue
+        pose = poses.keypoints[place]  # (J, 2)
+        gaps = (seen_through(donors, visible) - seen_through(pose, visible)).square().sum((1, 2))
+        near = gaps.topk(min(DONORS, len(donors)), largest=False).indices
+        donor = donors[near[torch.randint(len(near), (), generator=random)]]  # (J, 2)
+        extents = [(p[visible].amax(0) - p[visible].amin(0)).amax() for p in (pose, donor)]
+        size = extents[0] / extents[1].clamp(min=1e-6)
+        anchor = nearest.masked_fill(~visible, len(nearest) + 1).argmin(1)  # (J,)
+        lent = pose[anchor] + size * (donor - donor[anchor])
+        filled[place] = pose.where(visible[:, None], lent)
+    return recrop(replace(poses, keypoints=filled, visible=None), margin)
+
+
+def _hops(skeleton: Skeleton) -> Tensor:
+    """Bones between any two joints, (J, J); the contours of a face are one bone apart."""
+    count, roots = len(skeleton), [j for j, p in enumerate(skeleton.parents) if p < 0]
+    found = torch.full((count, count), count).fill_diagonal_(0)
+    for a, b in (*skeleton.bones, *((roots[0], root) for root in roots[1:])):
+        found[a, b] = found[b, a] = 1
+    for middle in range(count):  # Floyd and Warshall
+        found = torch.minimum(found, found[:, middle : middle + 1] + found[middle : middle + 1])
+    return found
 
 
 def _beta(concentration: float, count: int, random: torch.Generator) -> Tensor:

@@ -181,13 +181,15 @@ def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
     How large somebody is in a picture is no matter of pose.
 
     Args:
-        poses: with all joints; cameras and 3D are dropped, pictures and crops kept.
-        margin: side of the square in larger extents of the joints.
+        poses: each with a visible joint; cameras and 3D are dropped, pictures and crops kept.
+        margin: side of the square in larger extents of the visible joints.
     """
-    low, high = poses.keypoints.amin(1, keepdim=True), poses.keypoints.amax(1, keepdim=True)
+    known = _visibility(poses)[..., None]  # (N, J, 1)
+    low = poses.keypoints.where(known, torch.inf).amin(1, keepdim=True)  # (N, 1, 2)
+    high = poses.keypoints.where(known, -torch.inf).amax(1, keepdim=True)
     side = margin * (high - low).amax(-1, keepdim=True).clamp(min=1e-6)  # (N, 1, 1)
     corner = (low + high - side) / 2  # (N, 1, 2)
-    keypoints = (poses.keypoints - corner) / side  # (N, J, 2)
+    keypoints = ((poses.keypoints - corner) / side).where(known, 0.0)  # (N, J, 2)
     crop = poses.crop
     if crop is not None:
         moved = crop[..., :2] @ corner.mT + crop[..., 2:]  # (N, 2, 1)
@@ -199,8 +201,9 @@ def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
         poses.action,
         poses.subject,
         poses.skeleton,
-        picture=poses.picture,
-        crop=crop,
+        poses.visible,
+        poses.picture,
+        crop,
     )
 
 

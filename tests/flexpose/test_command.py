@@ -49,7 +49,13 @@ def test_own_poses_in_generated_poses_out(
 ) -> None:
     assert command_line.main(few(own, tmp_path / "out", "--count", "7")) == 0
     told = capsys.readouterr().out
-    assert "6 poses of" in told
+    assert "6 people of" in told and "the nearest is taken" in told and "mixtures" in told
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert report["rows"].keys() == {"source", "adapted", "bare shots", "mixtures"}
+    assert report["held_out"] == 6 and report["source"] == min(
+        report["ranking"], key=report["ranking"].__getitem__
+    )
+    assert report["told"][0] in told
     for name in ("npz", "csv", "json", "png"):
         assert f"wrote {tmp_path / 'out' / 'poses'}.{name}" in told
     with np.load(tmp_path / "out" / "poses.npz") as arrays:
@@ -63,7 +69,8 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_command_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole, cut = few(own, tmp_path / "whole"), few(own, tmp_path / "cut")
+    plain = ["--source", "wild"]
+    whole, cut = (few(own, tmp_path / name, *plain) for name in ("whole", "cut"))
     with monkeypatch.context() as patch:
         press_ctrl_c(patch)
         assert command_line.main([*cut, "--count", "3"]) == 130
@@ -86,7 +93,7 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_command_goes_on(
     ("more", "word"),
     [
         (["--source", "faces_wild"], "no generator 'faces_wild'"),
-        (["--source", "faces_video"], "the poses are BODY17, but beta reads FACE68"),
+        (["--source", "faces_video"], "FACE68"),
         (["--source", "nobody"], "there are: wild"),
         (["--count", "0"], "--count"),
         (["--steps", "0"], "--steps"),
@@ -107,7 +114,7 @@ def test_one_pose_is_too_few(own: Path, tmp_path: Path, capsys: pytest.CaptureFi
     content["annotations"] = content["annotations"][:1]
     (tmp_path / "one.json").write_text(json.dumps(content))
     assert command_line.main(few(tmp_path / "one.json", tmp_path / "out")) == 2
-    assert "1 of 1 people have all joints" in capsys.readouterr().err
+    assert "1 of 1 people show at least" in capsys.readouterr().err
 
 
 def test_the_explorers_matrices_are_learned_and_shipped(

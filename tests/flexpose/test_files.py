@@ -61,19 +61,42 @@ def test_own_poses_come_back_cropped_as_the_source(tmp_path: Path) -> None:
     torch.testing.assert_close(turn, torch.ones(5), atol=1e-3, rtol=0)
 
 
-def test_people_who_lack_joints_are_left_out(
+LIMBS = [COCO17.index(f"{side}_{joint}") for side in ("left", "right")
+         for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]  # fmt: skip
+
+
+def test_people_count_by_the_limbs_that_are_seen(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = own_file(tmp_path / "own.json", {0: ANKLES, 3: ANKLES[:1]})
+    path = own_file(tmp_path / "own.json", {0: ANKLES, 3: LIMBS[:5], 4: LIMBS[:4]})
     with caplog.at_level(logging.WARNING):
         shots = files.read_shots(path)
-    assert [subject.split()[-1] for subject in shots.subject] == ["2", "3", "5"]
-    assert "2 of 5 people left out" in caplog.text and "left_ankle (2)" in caplog.text
+    assert [subject.split()[-1] for subject in shots.subject] == ["1", "2", "3", "5"]
+    assert "1 of 5 people left out, who show fewer than 8 of 12 limb joints" in caplog.text
+    assert shots.visible is not None
+    assert shots.visible.sum(1).tolist()[:3] == [15, 17, 17]
+    assert not shots.visible[0, [BODY17.index("left_ankle"), BODY17.index("right_ankle")]].any()
+    extent = [
+        k[v].amax(0) - k[v].amin(0) for k, v in zip(shots.keypoints, shots.visible, strict=True)
+    ]
+    torch.testing.assert_close(torch.stack(extent).amax(1), torch.full((4,), 1 / 1.25))
 
 
-def test_too_few_whole_people_are_refused_with_the_reason(tmp_path: Path) -> None:
-    path = own_file(tmp_path / "own.json", dict.fromkeys(range(4), ANKLES[1:]))
-    with pytest.raises(ValueError, match=r"1 of 5 people have all joints.*right_ankle \(4\)"):
+def test_a_file_without_a_nose_is_masked_and_not_refused(tmp_path: Path) -> None:
+    shots = files.read_shots(own_file(tmp_path / "own.json", dict.fromkeys(range(5), [0])))
+    head = [BODY17.index("nose"), BODY17.index("head_top")]
+    assert shots.visible is not None and not shots.visible[:, head].any()
+    assert shots.visible.sum(1).tolist() == [15] * 5
+
+
+@pytest.mark.parametrize("written", [str, lambda path: f"coco:{path}", Path])
+def test_a_kind_may_be_named(tmp_path: Path, written: Any) -> None:
+    assert len(files.read_shots(written(own_file(tmp_path / "own.json", {})))) == 5
+
+
+def test_too_few_people_are_refused_with_the_reason(tmp_path: Path) -> None:
+    path = own_file(tmp_path / "own.json", dict.fromkeys(range(4), LIMBS[5:]))
+    with pytest.raises(ValueError, match=r"1 of 5 people show at least 8 of 12.*right_wrist \(4\)"):
         files.read_shots(path)
 
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posenb.flexpose.shots import few_shot, pose_mixup
+from posenb.flexpose.shots import complete, few_shot, pose_mixup, seen_through
 from posenb.world import domains
+from posenb.world.poses import recrop
 
 
 def test_shots_are_stratified_and_seeded():
@@ -69,3 +71,42 @@ def test_no_mixtures_are_the_shots():
 def test_bad_mixing_is_refused(shots, count, concentration, reason):
     with pytest.raises(ValueError, match=reason):
         pose_mixup(torch.rand(shots, 5, 2), count, torch.Generator(), concentration)
+
+
+def hidden(poses, joints):
+    visible = torch.ones(len(poses), 17, dtype=torch.bool)
+    visible[:, joints] = False
+    keypoints = poses.keypoints.where(visible[..., None], 0.0)
+    return recrop(dataclasses.replace(poses, keypoints=keypoints, visible=visible))
+
+
+@pytest.mark.parametrize("joints", [[13], [3, 6], [9, 10], [2, 3], [12, 13, 16]])
+def test_missing_joints_are_lent_by_near_poses_and_the_others_stay(joints):
+    lab = domains.get("lab")
+    truth, donors = recrop(lab.sample(30, 1)), recrop(lab.sample(1000, 2)).keypoints
+    some = hidden(truth, joints)
+    whole = complete(some, donors, torch.Generator().manual_seed(0))
+    assert whole.visible is None and whole.keypoints.isfinite().all()
+    seen = [j for j in range(17) if j not in joints]
+    mask = some.visible[0]
+    torch.testing.assert_close(
+        seen_through(whole.keypoints, mask), seen_through(some.keypoints, mask), atol=1e-5, rtol=0
+    )  # the joints that were there stay where they were, but for the crop
+    guess = donors.mean(0).expand(30, 17, 2)
+    error = (whole.keypoints - truth.keypoints)[:, joints].norm(dim=-1).mean()
+    assert error < (guess - truth.keypoints)[:, joints].norm(dim=-1).mean()
+    extent = whole.keypoints.amax(1) - whole.keypoints.amin(1)
+    torch.testing.assert_close(extent.amax(1), torch.full((30,), 0.8))
+    assert len(seen) + len(joints) == 17
+
+
+def test_whole_poses_need_no_donor():
+    poses = domains.get("lab").sample(3, 1)
+    assert complete(poses, poses.keypoints, torch.Generator()) is poses
+
+
+def test_two_whole_poses_are_as_far_apart_as_they_were():
+    a, b = recrop(domains.get("lab").sample(2, 1)).keypoints
+    mask = torch.ones(17, dtype=torch.bool)
+    gap = (seen_through(a, mask) - seen_through(b, mask)).norm()
+    assert float(gap) == pytest.approx(float((a - b).norm()), abs=1e-5)
