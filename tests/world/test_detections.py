@@ -108,6 +108,8 @@ JSON: dict[str, tuple[Any, float]] = {  # content, and what is to be added to it
         "instance_info": [{"frame_id": f + 1, "instances": [instance(f)]} for f in EACH]}, 0.5),
     "easy_ViTPose": ({"keypoints": [{"0": [[y, x, s] for x, y, s in triplets(body(frame=f))]}
         for f in EACH], "skeleton": {str(i): n for i, n in enumerate(COCO17.joints)}}, 0.5),
+    "transformers": ([[{"keypoints": body(frame=f).tolist(), "scores": [0.9] * 17,
+        "labels": list(range(17)), "bbox": corners(body(frame=f))}] for f in EACH], 0.5),
     "ultralytics": ([[yolo(f)] for f in EACH], 0.5),
     "mediapipe lists": ([landmarks(f) for f in EACH], 0.0),
     "mediapipe objects": ([{"frame": f, "landmarks": landmarks(f)} for f in EACH], 0.0),
@@ -384,6 +386,22 @@ def test_arrays(tmp_path: Path, width: int, shape: str) -> None:
     pixels = convert(found.keypoints, found.skeleton, COCO17).keypoints
     kept = [0, 1, 3, 4]
     torch.testing.assert_close(pixels[kept], expected(0.0)[kept], atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["coco", "h36m"])
+def test_a_film_made_for_videopose3d(tmp_path: Path, layout: str) -> None:
+    film = expected(0.0, BODY17 if layout == "h36m" else COCO17).numpy()
+    path = tmp_path / "data_2d_custom_own.npz"
+    positions = {"a.mp4": {"custom": [film]}}
+    metadata = {"layout_name": layout, "num_joints": 17}
+    np.savez(path, positions_2d=positions, metadata=metadata)  # type: ignore[arg-type]
+    found = detections.track(path)
+    assert found.skeleton.joints == (BODY17 if layout == "h36m" else COCO17).joints
+    torch.testing.assert_close(found.keypoints, torch.from_numpy(film), atol=1e-3, rtol=0)
+    positions["b.mp4"] = {"custom": [film]}
+    np.savez(path, positions_2d=positions, metadata=metadata)  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="2 films"):
+        detections.load(path)
 
 
 @pytest.mark.parametrize(

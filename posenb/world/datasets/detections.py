@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from posenb.world.datasets import joints
+from posenb.world.datasets.pickles import read_npz
 from posenb.world.datasets.records import (
     DatasetError,
     Person,
@@ -34,7 +35,7 @@ from posenb.world.datasets.records import (
     say_masked,
 )
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import COCO17, FACE68, HAND21, MPII16, Skeleton
+from posenb.world.skeletons import BODY17, COCO17, FACE68, HAND21, MPII16, Skeleton
 
 __all__ = ["MINIMUM_SCORE", "Track", "load", "track"]
 
@@ -69,7 +70,7 @@ PARTS = {  # OpenPose keeps these beside the body's
     "hand_left_keypoints_2d": joints.HANDS[:21],
     "hand_right_keypoints_2d": joints.HANDS[21:],
 }
-SCORES = ("keypoint_scores", "keypoints_scores", "keypoints_score", "keypoints_conf")
+SCORES = ("keypoint_scores", "scores", "keypoints_scores", "keypoints_score", "keypoints_conf")
 PEOPLE = ("people", "bodies", "instances", "persons", "predictions", "poses", "detections")
 FRAMES = ("instance_info", "frames", "images", "results", "data")
 FRAME = (
@@ -146,6 +147,7 @@ def load(
     Read are JSON files of OpenPose (18, 25, 25B joints; a file or a folder with one file a frame),
     AlphaPose (its list, and its `cmu` and `open` forms; 17, 26, 136 joints), mmpose, ViTPose and
     easy_ViTPose, ultralytics, MediaPipe (33 landmarks), and COCO result lists; YOLO label files;
+    VideoPose3D's npz of one film;
     CSV with a column a coordinate (`nose_x,nose_y,nose_score`, `x1,y1,...`, DeepLabCut's three
     header rows) or a row a joint; npz and npy of (N, J, 2 or 3).
 
@@ -278,7 +280,9 @@ def read(path: Path) -> Result:
     else:
         content = read_file(path, ORIGIN)
         start = content[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-        if content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
+        if content.startswith(b"PK") and b"positions_2d.npy" in content:
+            frames, people, shift = (*_custom(path), 0.0)
+        elif content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
             frames, people, shift = (*_arrays(path, content), 0.0)
         elif start[:1] in (b"{", b"["):
             frames, people, shift = (*_json(path, content), 0.5)
@@ -760,10 +764,10 @@ def _folded(flat: np.ndarray, joints_known: int | None) -> np.ndarray | None:
 def _box(node: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
     """Left, top, right, bottom of a box, or None if there is none that makes sense.
 
-    COCO and AlphaPose write the width and the height, mmpose the other corner, in a list in a list.
+    COCO and AlphaPose write the width and the height, mmpose and transformers the other corner.
     """
     value = node.get("bbox", node.get("box"))
-    corners = "keypoint_scores" in node or "bbox_score" in node
+    corners = any(key in node for key in ("keypoint_scores", "bbox_score", "scores"))
     if isinstance(value, dict):
         value, corners = [value.get(key) for key in ("x1", "y1", "x2", "y2")], True
     while isinstance(value, list) and len(value) == 1:
@@ -986,6 +990,29 @@ def _arrays(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
         names = tuple(map(str, named.tolist()))
     scores = next((arrays[k] for k in ("visible", "scores", "score") if k in arrays), None)
     return _film(path, film.astype(np.float64), names, scores)
+
+
+def _custom(path: Path) -> tuple[list[str], list[Found]]:
+    """The one film of a file made for VideoPose3D: positions_2d[film][action][view]."""
+    name = "positions_2d"
+    value = read_npz(path, ORIGIN, name)
+    while isinstance(value, (dict, list)):
+        if len(value) != 1:
+            reason = (
+                f"holds {len(value)} films, expected one. Those of data_2d_h36m_*.npz go with "
+                "data_3d_h36m.npz: human36m.load(that file, keypoints=this one)"
+            )
+            raise DatasetError(path, name, reason)
+        value = next(iter(value.values() if isinstance(value, dict) else value))
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu" or value.ndim != 3:
+        raise DatasetError(path, name, "expected an array (frames, joints, 2 or 3) in each film")
+    try:
+        metadata = read_npz(path, ORIGIN, "metadata")
+    except DatasetError:  # not every tool writes it
+        metadata = {}
+    human36m = isinstance(metadata, dict) and metadata.get("layout_name") == "h36m"
+    names = BODY17.joints if human36m and value.shape[1] == len(BODY17) else None
+    return _film(path, value.astype(np.float64), names)
 
 
 def _film(

@@ -468,10 +468,12 @@ def _amc_frames(path: Path, content: str) -> Iterator[dict[str, list[float]]]:
 
 
 def _float(path: Path, record: str, word: str) -> float:
+    """A number; NaN (not known) for an infinite one."""
     try:
-        return float(word.replace(",", "."))
+        value = float(word.replace(",", "."))
     except ValueError as error:
         raise DatasetError(path, record, f"expected a number, found {word[:40]!r}") from error
+    return value if math.isfinite(value) else math.nan
 
 
 def _legs(places: Tensor, names: Sequence[str]) -> float:

@@ -84,12 +84,6 @@ def _archive(path: Path) -> str:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DatasetError(path, "file", f"is cut off, or no npz: {str(error)[:120]}") from error
-    if "positions_2d" in names and "positions_3d" not in names:
-        reason = (
-            "holds the 2D keypoints that go with data_3d_h36m.npz: human36m.load(that file, "
-            "keypoints=this one)"
-        )
-        raise DatasetError(path, "file", reason)
     if not any(name for name in names):
         raise DatasetError(path, "file", "holds no array")
     return next((kind for name, kind in MEMBERS.items() if name in names), "detections")
