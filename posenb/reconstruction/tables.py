@@ -1,4 +1,4 @@
-"""The chapter's experiments (`python -m posenb table reconstruction.detector`, `.gap`).
+"""The chapter's experiments (`python -m posenb table reconstruction.detector`, and so on).
 
 Their detectors are trained by the command of `training.command`, in `runs/reconstruction`; those
 that are not there yet are trained first, about 20 minutes each on one core.
@@ -6,6 +6,7 @@ that are not there yet are trained first, about 20 minutes each on one core.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +18,10 @@ from torch import Tensor
 from posenb.measure.keypoints import pck
 from posenb.reconstruction.lifting import bone_scale
 from posenb.reconstruction.networks import Detection, KeypointDetector
-from posenb.reconstruction.training import DetectorRecipe, train_detector
+from posenb.reconstruction.training import DetectorRecipe, labelled, train_detector
 from posenb.train import loop
 from posenb.train.sweep import run_table
-from posenb.world.clips import load_real_clip
+from posenb.world.clips import SMALLEST, load_real_clip
 from posenb.world.rendering import render
 from posenb.world.skeletons import BODY17
 
@@ -28,11 +29,13 @@ RUNS = Path("runs/reconstruction")  # checkpoints, where `train detector` leaves
 PICTURES = 1000  # of other people in other takes than those of the training
 CLIP_STRIDE = 2  # every second frame of the real clip, 50 in each of four views
 THRESHOLD = 0.05  # of the picture's side: PCK@0.05
+WIDE = 0.1
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 SOURCE, ORACLE = "source only", "oracle"
 LEARNED_FROM = {SOURCE: "synthetic", ORACLE: "lab"}
 CLIP = "real clip"
+MEANS = {f"mean pose of {domain}": domain for domain in LEARNED_FROM.values()}
 SCORED_ON = ("synthetic", "lab", "outdoor", CLIP)
 GROUPS = {
     "head": ("nose", "head_top"),
@@ -89,6 +92,44 @@ def detector(
     )
 
 
+def mean_pose(seeds: Sequence[int] = (0, 1, 2), jobs: int = 1) -> dict[str, Any]:
+    """Card `reconstruction.mean_pose`: what somebody finds who never looks at the picture.
+
+    A constant answer, the mean keypoints and depths of a domain's training crops, on the pictures
+    of card `reconstruction.detector` and scored alike, with PCK@0.1 besides. The seed moves crops
+    and rendered pictures.
+    """
+
+    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
+        scene = scene_of(row["pictures"], seed, SMALLEST)
+        found = constant(MEANS[row["detector"]], seed, len(scene.images))
+        wide = _percent(found.keypoints, scene, BODY17.joints, WIDE)
+        return judge(found, scene) | {"PCK@0.1": wide}
+
+    rows = [{"detector": d, "pictures": p} for d in MEANS for p in SCORED_ON]
+    shared = {"pictures": PICTURES, "threshold": THRESHOLD, "clip_stride": CLIP_STRIDE}
+    return run_table(
+        "reconstruction.mean_pose", rows, seeds, measure, jobs=jobs, configuration=shared
+    )
+
+
+def constant(domain: str, seed: int, answers: int, count: int = PICTURES) -> Detection:
+    """The mean pose of `count` training crops of a domain, as an answer to so many pictures."""
+    keypoints, depth = _middle(domain, seed, count)
+    return Detection(
+        keypoints.expand(answers, -1, -1),
+        torch.ones(answers, len(depth)),
+        depth.expand(answers, -1),
+    )
+
+
+@functools.cache
+def _middle(domain: str, seed: int, count: int) -> tuple[Tensor, Tensor]:
+    """Mean keypoints (17, 2) and depths (17,); they are the same in pictures of any size."""
+    people = labelled(render(domain, count, seed, SMALLEST, split="train"), BODY17)
+    return people.keypoints.mean(0), people.depth.mean(0)
+
+
 def gap(seeds: Sequence[int] = (0, 1, 2), jobs: int = 1, folder: Path = RUNS) -> dict[str, Any]:
     """Card `reconstruction.gap`: what the look of `lab` costs the source-only detector.
 
@@ -120,19 +161,26 @@ def detector_row(
         count: number of rendered pictures.
     """
     network = trained(DetectorRecipe(LEARNED_FROM[name], seed=seed), folder)
-    if pictures == CLIP:
-        return score(network, recorded(network.size))
-    return score(network, rendered(pictures, seed, network.size, count))
+    return score(network, scene_of(pictures, seed, network.size, count))
+
+
+def scene_of(pictures: str, seed: int, size: int, count: int = PICTURES) -> Scene:
+    """One of SCORED_ON."""
+    return recorded(size) if pictures == CLIP else rendered(pictures, seed, size, count)
 
 
 def score(network: KeypointDetector, scene: Scene) -> dict[str, float]:
+    """What `judge` says of a detector's answers."""
+    return judge(detect(network, scene.images), scene)
+
+
+def judge(found: Detection, scene: Scene) -> dict[str, float]:
     """PCK@0.05 in per cent, over all joints and each group, and the error of depth.
 
     Returns:
         `PCK` of all joints, `limbs` (elbows, wrists, knees, ankles), each of GROUPS, and
         `depth (mm)`: the mean error of depth behind the pelvis, the person's size being known.
     """
-    found = detect(network, scene.images)
     scores = {"PCK": _percent(found.keypoints, scene, BODY17.joints)}
     limbs = [joint for g in ("elbows", "wrists", "knees", "ankles") for joint in GROUPS[g]]
     scores["limbs"] = _percent(found.keypoints, scene, limbs)
@@ -195,10 +243,16 @@ def _configuration() -> dict[str, Any]:
     return {"pictures": PICTURES, "threshold": THRESHOLD, "training": training}
 
 
-def _percent(keypoints: Tensor, scene: Scene, joints: Sequence[str]) -> float:
+def _percent(
+    keypoints: Tensor, scene: Scene, joints: Sequence[str], threshold: float = THRESHOLD
+) -> float:
     index = [BODY17.index(joint) for joint in joints]
     found, target, counted = (x[:, index] for x in (keypoints, scene.keypoints, scene.counted))
-    return 100 * float(pck(found, target, THRESHOLD, counted))
+    return 100 * float(pck(found, target, threshold, counted))
 
 
-TABLES: dict[str, Callable[..., dict[str, Any]]] = {"detector": detector, "gap": gap}
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {
+    "detector": detector,
+    "gap": gap,
+    "mean_pose": mean_pose,
+}

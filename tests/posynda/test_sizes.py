@@ -11,6 +11,7 @@ import torch
 from posenb.posynda import GaussianDiffusion, MixSTE, adapt, lift, windows
 from posenb.posynda.adapt import Adaptation, AdaptTask
 from posenb.posynda.sizes import ADULTS, LIMBS, change, height, resize
+from posenb.teach import cards
 from posenb.world.motion import KINEMATIC_PARENTS, REST_OFFSETS, forward_kinematics
 from posenb.world.skeletons import BODY17, COCO17, FACE68, convert
 
@@ -171,3 +172,29 @@ def test_growth_compares_lifts_of_the_same_target(target):
 
     after.denoise = lambda *args: 1.5 * real(*args)  # poses half as large again
     assert 1.2 < task.growth(before, after) < 2.0
+
+
+def test_the_card_says_what_load_lifter_says():
+    card = cards.load("posynda.sizes")
+    rows = {(r["lifter"], r["place"], r["world"]): r["metrics"] for r in card["rows"]}
+
+    def mean(lifter, place, world, metric):
+        return rows[lifter, place, world][metric]["mean"]
+
+    for place, world in {key[1:] for key in rows}:
+        sizes = [mean(lifter, place, world, "size") for lifter in ("mixste", "mixste_stage")]
+        assert sizes[1] > sizes[0] + 3  # adapted, it lifts taller, whoever is seen
+        for lifter in ("mixste", "mixste_stage"):  # the kindest scale flatters small lifts
+            assert mean(lifter, place, world, "scale") > mean(lifter, place, world, "size") + 5
+    usual, larger = (
+        mean("mixste", "lab", world, "size") for world in ("as it is", "image scale x 1.25")
+    )
+    assert larger / usual == pytest.approx(1.08, abs=0.01)
+    told = {("stage", "as it is"): 3, ("lab", "as it is"): 8, ("lab", "bodies x 0.9"): 17}
+    for (place, world), more in told.items():
+        size = mean("mixste_stage", place, world, "size")
+        assert size - 100 == pytest.approx(more, abs=0.5)
+        mended = mean("mixste_stage", place, world, "MPJPE known")
+        assert mended < mean("mixste_stage", place, world, "MPJPE") - 5
+    home = rows["mixste", "lab", "as it is"]
+    assert home["MPJPE known"]["mean"] > home["MPJPE"]["mean"]

@@ -48,6 +48,36 @@ def test_scores_of_one_who_knows(scene: str) -> None:
     assert right["depth (mm)"] == pytest.approx(0, abs=1e-2)
 
 
+@pytest.mark.parametrize("domain", tables.MEANS.values())
+def test_a_constant_answer_is_the_mean_of_training_crops(domain: str) -> None:
+    crops = tables.render(domain, 12, 3, 48, split="train")
+    found = tables.constant(domain, 3, answers=5, count=12)
+    torch.testing.assert_close(found.keypoints[4], crops.keypoints.mean(0))
+    assert (found.keypoints == found.keypoints[:1]).all() and found.depth.shape == (5, 17)
+    scene = tables.rendered(domain, 0, 32, 5)
+    right = tables.judge(found._replace(keypoints=scene.keypoints), scene)
+    assert right["PCK"] == 100 > tables.judge(found, scene)["PCK"]
+
+
+def test_who_never_looks_is_scored_as_the_detector_is() -> None:
+    blind, looking = cards.load("reconstruction.mean_pose"), cards.load("reconstruction.detector")
+    assert blind["seeds"] == looking["seeds"]
+    for key in ("pictures", "threshold", "clip_stride"):
+        assert blind["configuration"][key] == looking["configuration"][key]
+    found = {
+        (row["detector"], row["pictures"]): row["metrics"]["PCK"]["mean"]
+        for card in (blind, looking)
+        for row in card["rows"]
+    }
+    for name, domain in tables.LEARNED_FROM.items():  # at home, looking helps
+        assert found[f"mean pose of {domain}", domain] < found[name, domain] - 10
+    scene = tables.recorded(64)
+    again = tables.judge(tables.constant("synthetic", 0, len(scene.images)), scene)
+    row = next(r for r in blind["rows"] if r["pictures"] == tables.CLIP)
+    for name, value in again.items():
+        assert row["metrics"][name]["values"][0] == pytest.approx(value, abs=0.5), name
+
+
 def test_the_real_man_has_a_human_size() -> None:
     scene = tables.recorded(64)
     assert len(scene.images) == 200 and scene.counted.float().mean() > 0.9
