@@ -145,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     raised.add_argument(
         "--focal", type=float, help="length in pixels (default: 1.145 longer sides of the picture)"
     )
-    raised.add_argument("--person", help="of several: a tracker's number, or 0, 1, ...")
+    raised.add_argument(
+        "--person", help="of several: as the file numbers them; default: who is seen most"
+    )
     raised.add_argument("--out", type=Path, help="folder (default: FILE's name and _3d)")
     raised.add_argument("--lifter", default="mixste", help="a shipped lifter, for example mixste")
     raised.add_argument("--adapt", action="store_true", help="adapt the lifter to the film first")
@@ -338,19 +340,23 @@ def _lift(options: argparse.Namespace) -> int:
         raise ValueError("give both --width and --height, or neither where the file knows them")
     size = None if options.width is None else (options.width, options.height)
     recipe = replace(METHODS[lifters.METHOD], steps=TEACHING.steps, batch=TEACHING.batch)
+    path = options.film.expanduser()
+    track = detections.track(path, options.person, size=size)
+    out = options.out or Path(f"{path.resolve().stem}_3d")
+    out.mkdir(parents=True, exist_ok=True)  # now, not after minutes of lifting
     made = film.lift_film(
-        detections.track(options.film.expanduser(), options.person, size=size),
+        track,
         options.fps,
         size,
         height=options.height_of_person,
         focal=options.focal,
         lifter=options.lifter,
         adaptation=recipe if options.adapt else None,
+        checkpoint=out / "adapting.pt" if options.adapt else None,
         seed=options.seed,
     )
-    out = options.out or Path(f"{options.film.name.partition('.')[0]}_3d")
-    for path in film.write(made, out):
-        print(f"wrote {path}")
+    for written in film.write(made, out):
+        print(f"wrote {written}")
     print(f"{int(made.valid.sum())} of {len(made)} frames lifted; sizes times {made.factor:.3f}")
     return 0
 

@@ -12,6 +12,8 @@ import torch
 
 from posenb.__main__ import main
 from posenb.posynda import Adaptation, film, sizes, windows
+from posenb.posynda.adapt import AdaptTask
+from posenb.train import loop
 from posenb.world.datasets.detections import Track
 from posenb.world.skeletons import BODY17, COCO17, LSP14, OPENPOSE18, Skeleton, convert
 
@@ -115,11 +117,20 @@ def test_portrait_and_landscape_are_scaled_by_the_longer_side():
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
-def test_an_adapted_lifter_lifts():
+def test_an_adapted_lifter_lifts(tmp_path, monkeypatch):
     track, truth = filmed(frames=60)
     recipe = Adaptation(steps=2, batch=4, augment="varied", low_rank=None, bias=False)
-    found = film.lift_film(track, 30, adaptation=recipe, **QUIET)
+    kept = tmp_path / "adapting.pt"
+    found = film.lift_film(track, 30, adaptation=recipe, checkpoint=kept, **QUIET)
     assert found.joints3d.isfinite().all() and error(found, truth) < 250
+    assert kept.is_file()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AdaptTask, "step", stop)
+    with pytest.raises(loop.Interrupted):
+        film.lift_film(track, 30, adaptation=recipe, **QUIET)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +193,15 @@ def test_the_command_writes_what_it_says(tmp_path, capsys, caplog):
     page = (out / "lifted.html").read_text()
     assert "Plotly" in page and 'src="http' not in page  # whole in itself
     assert (out / "lifted.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_go_to_a_folder_of_the_films_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    alphapose(tmp_path / "my.film.json")
+    words = ["--fps", "30", "--width", "1000", "--height", "1000"]
+    assert main(["lift", "~/my.film.json", *words]) == 0
+    assert (tmp_path / "my.film_3d" / "lifted.csv").is_file()
 
 
 @pytest.mark.parametrize(
