@@ -148,6 +148,15 @@ def test_home_and_paths_without_a_kind(tmp_path: Path, monkeypatch: pytest.Monke
     assert datasets.short_name("wild") == "wild"
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["nose_x,nose_y,nose_score", "frame;joint;x;y", "x1,y1,v1,x2,y2,v2", "1.5,2,3,4", "scorer,a,a"],
+)
+def test_tables_are_known_by_their_first_row(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t").write_text(f"{first}\n")
+    assert datasets.recognise(tmp_path / "t") == "detections"
+
+
 def test_an_option_that_a_kind_does_not_have(tmp_path: Path) -> None:
     coco(tmp_path / "own.json")
     with pytest.raises(ValueError, match="taken for coco, which has no option minimum_score"):
@@ -174,6 +183,8 @@ STRANGE: dict[str, Callable[[Path], object]] = {
     "spaces": lambda path: path.write_text("  \n "),
     "a picture": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(90)),
     "prose": lambda path: path.write_text("lorem"),
+    "prose with commas": lambda path: path.write_text("# Data, to try loaders on\n1, 2, 3\n"),
+    "another table": lambda path: path.write_text("name,age,city\nA,3,B\n"),
     "other JSON": lambda path: path.write_text('{"name": "posenb", "version": 3}'),
     "an object": lambda path: path.write_text("{}"),
     "bytes": lambda path: path.write_bytes(os.urandom(50) + b"\0"),

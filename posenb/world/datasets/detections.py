@@ -37,7 +37,7 @@ from posenb.world.datasets.records import (
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, COCO17, FACE68, HAND21, MPII16, Skeleton
 
-__all__ = ["MINIMUM_SCORE", "Track", "load", "track"]
+__all__ = ["MINIMUM_SCORE", "Track", "is_table", "load", "track"]
 
 # On the shipped real clip (OpenPose, four cameras, 6,700 joints) four of five joints below .3
 # lie more than 20 pixels from where the other cameras see them, every second from .3 to .4, and 3 %
@@ -817,6 +817,17 @@ def _cells(content: bytes) -> list[list[str]]:
         return [[cell.strip() for cell in row] for row in rows if row]
     except csv.Error:
         return []
+
+
+def is_table(first: bytes) -> bool:
+    """Whether a first line is that of a table of points: numbers, or columns of x and y."""
+    cells = next(iter(_cells(first)), [])
+    if len(cells) < 3:
+        return False
+    if not any(math.isnan(_value(cell)) for cell in cells if cell):
+        return True
+    axes = {cell.lower() for cell in cells} | {c[1] for cell in cells if (c := _column(cell))}
+    return {"x", "y"} <= axes or cells[0].lower() in ("scorer", "bodyparts")
 
 
 def _value(cell: str) -> float:

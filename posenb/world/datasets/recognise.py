@@ -7,7 +7,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from posenb.world.datasets.detections import POINTS
+from posenb.world.datasets.detections import POINTS, is_table
 from posenb.world.datasets.landmarks import ROW as WFLW
 from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.records import DatasetError, listed
@@ -71,8 +71,7 @@ def _file(path: Path) -> str:
     first = text.split(b"\n", 1)[0]
     if len(first.split()) == WFLW:
         return "faces"
-    row = re.search(rb"[,;\t ]", first) and re.search(rb"\d|x|y", first, re.IGNORECASE)
-    if row and b"\0" not in head:
+    if b"\0" not in head and is_table(first):
         return "detections"
     raise _unknown(path, f"it begins with {head[:16]!r}")
 
