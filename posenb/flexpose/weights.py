@@ -109,16 +109,23 @@ def load_taus(source: Generator) -> dict[Variant, AdaptedGenerator]:
     found: dict[Variant, dict[int, Tensor]] = {}
     for key, difference in checkpoints.load_weights(ASSET).items():
         name, _, layer = key.rpartition("/")
-        found.setdefault(Variant.of(name), {})[int(layer)] = difference
+        try:
+            found.setdefault(Variant.of(name), {})[int(layer)] = difference
+        except ValueError as error:
+            raise ValueError(
+                f"{ASSET} holds a tensor {key[:60]!r}: expected <objective>/<layers>/<shots>/"
+                "<layer>, such as distribution/1-2-3/30/1; restore the file, or make it again "
+                "with `python -m posenb train flexpose`"
+            ) from error
     order = {variant: place for place, variant in enumerate(VARIANTS)}
     adapted = {}
     for variant in sorted(found, key=lambda variant: order.get(variant, len(order))):
         network = AdaptedGenerator.of(source, variant.layers)
-        state = {
-            f"blocks.{layer}.u": torch.eye(len(difference)) + difference
-            for layer, difference in found[variant].items()
-        }
         try:
+            state = {
+                f"blocks.{layer}.u": torch.eye(len(difference)) + difference
+                for layer, difference in found[variant].items()
+            }
             network.transfer.load_state_dict(state)
         except RuntimeError as error:
             raise ValueError(

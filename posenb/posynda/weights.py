@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from posenb.measure.keypoints import mpjpe
 from posenb.posynda import tables, windows
@@ -20,7 +21,7 @@ from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.lifting import Recipe, lift
 from posenb.posynda.networks import Denoiser, adaptable, merged
 from posenb.posynda.tables import METHODS, RUNS, SOURCE, TEACHING, Lifter, Scale
-from posenb.train import checkpoints, runtime
+from posenb.train import checkpoints, loop, runtime
 
 METHOD = "ours, varied"  # of METHODS: how a lifter is adapted before it is shipped
 TOLERANCE = 0.1  # mm: half precision may change the test error by less
@@ -140,13 +141,7 @@ def load_lifter(
             f"there is no lifter {name!r}; there are: {', '.join(there) or 'none'}. "
             f"`{Plan().command}` makes mixste, with --target stage mixste_stage, and so on"
         )
-    configuration = checkpoints.load_provenance(_asset(name), folder)["configuration"]
-    numbers = configuration["lifter"]
-    lifter = Lifter(**numbers | {"training": Recipe(**numbers["training"])})
-    state = checkpoints.load_weights(_asset(name), folder)
-    network = tables.build(lifter, replace(TEACHING, frames=configuration["scale"]["frames"]))
-    network = adaptable(network, rank=None, bias="bias" in state)
-    network.load_state_dict(state)
+    network = checkpoints.built(_asset(name), _build, folder)
     return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
 
 
@@ -166,7 +161,7 @@ def train_lifter(plan: Plan, folder: Path = RUNS, progress: bool = True) -> Made
     """
     lifter, scale, seed = plan.lifter, plan.scale, plan.seed
     model = tables.source_lifter(lifter, seed, scale, folder, progress)
-    kept = checkpoints.load_checkpoint(tables.source_checkpoint(lifter, seed, scale, folder))
+    kept = loop.load_state(tables.source_checkpoint(lifter, seed, scale, folder))
     seconds, hashes = kept["seconds"], [kept["identity"]["source"]]
     if plan.target is not None:
         path = folder / f"{_asset(plan.name)}_seed{seed}.pt"
@@ -174,7 +169,7 @@ def train_lifter(plan: Plan, folder: Path = RUNS, progress: bool = True) -> Made
         model = tables.learn(
             model, METHODS[METHOD], some.keypoints, some.camera, lifter, seed, scale, path
         )
-        kept = checkpoints.load_checkpoint(path)
+        kept = loop.load_state(path)
         seconds, hashes = seconds + kept["seconds"], [*hashes, kept["identity"]["target"]]
     data_hash = hashes[0] if len(hashes) == 1 else checkpoints.state_hash(hashes)
     return Made(plan, merged(model).eval(), kept["rows"][-1], seconds, data_hash)
@@ -226,6 +221,14 @@ def error_mm(model: Denoiser, plan: Plan) -> float:
 def _adaptation(scale: Scale) -> dict[str, Any]:
     """Numbers of the adaptation, as `tables.learn` takes them."""
     return asdict(replace(METHODS[METHOD], steps=scale.steps, batch=scale.batch))
+
+
+def _build(configuration: dict[str, Any], state: dict[str, Tensor]) -> Denoiser:
+    """The network of a lifter's configuration, with the bias if its weights have one."""
+    numbers = configuration["lifter"]
+    lifter = Lifter(**numbers | {"training": Recipe(**numbers["training"])})
+    network = tables.build(lifter, replace(TEACHING, frames=configuration["scale"]["frames"]))
+    return adaptable(network, rank=None, bias="bias" in state)
 
 
 def _halved(model: Denoiser) -> Denoiser:

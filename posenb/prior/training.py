@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from posenb import assets
 from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.prior.networks import (
     GROUP,
@@ -357,11 +358,14 @@ def _networks(
     generator = Generator(resolution, width=recipe.width, seed=recipe.seed)
     discriminator = Discriminator(resolution, recipe.width, recipe.seed + 1)
     if recipe.start is not None:
-        shipped = Generator(recipe.resolution)
-        shipped.load_state_dict(checkpoints.load_weights(f"prior_{recipe.start}"))
+        shipped = checkpoints.built(
+            f"prior_{recipe.start}", lambda *_: Generator(recipe.resolution)
+        )
         generator.load_state_dict(shipped.trunk(resolution).state_dict())
         critic = f"prior_{recipe.start}_discriminator_{resolution}"
-        discriminator.load_state_dict(checkpoints.load_weights(critic))
+        discriminator = checkpoints.built(
+            critic, lambda *_: Discriminator(resolution, recipe.width, recipe.seed + 1)
+        )
     if before is not None:
         generator.grow(before.ema.module, fresh=recipe.start is None)
         discriminator.grow(before.discriminator)
@@ -685,10 +689,11 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
     poses = training_poses(recipe).keypoints
     settings = _settings(recipe, poses)
     states = {
-        resolution: checkpoints.load_checkpoint(folder / f"{resolution}px.pt")
+        resolution: loop.load_state(folder / f"{resolution}px.pt")
         for resolution, _ in recipe.stages()
     }
     seconds = 0.0  # of all stages so far: a grown generator took them all
+    files: dict[str, bytes] = {}
     for resolution, state in states.items():
         seconds += state["seconds"]
         history = loop.History(state["step"], seconds, state["rows"])
@@ -696,8 +701,9 @@ def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: st
         if resolution == SMALL and recipe.start is not None:
             continue
         critic = f"prior_{asset}_discriminator_{resolution}"
-        checkpoints.save_weights(critic, state["task"]["discriminator"], record, True, home)
-    checkpoints.save_weights(f"prior_{asset}", state["task"]["ema"], record, True, home)
+        files |= checkpoints.packed(critic, state["task"]["discriminator"], record, True)
+    files |= checkpoints.packed(f"prior_{asset}", state["task"]["ema"], record, True)
+    assets.ship(files, home)
 
 
 def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:

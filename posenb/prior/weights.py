@@ -68,8 +68,13 @@ def skeleton_of(name: str | Path) -> Skeleton:
     Raises:
         ValueError: if there is no generator of that name, or the file beside it is altered.
     """
-    source = provenance(name)["configuration"]["sources"][0]
-    return SKELETONS.get(source, BODY17)  # poses of data files become BODY17
+    sources = provenance(name)["configuration"].get("sources")
+    if not isinstance(sources, list) or not sources or not isinstance(sources[0], str):
+        raise ValueError(
+            f"the JSON beside generator {str(name)!r} lists no sources: restore it, or make the "
+            "generator again with the command in it"
+        )
+    return SKELETONS.get(sources[0], BODY17)  # poses of data files become BODY17
 
 
 def load_generator(name: str | Path = "wild", device: torch.device | None = None) -> Generator:
@@ -84,7 +89,7 @@ def load_generator(name: str | Path = "wild", device: torch.device | None = None
         ValueError: if there is none of that name, or its file is altered.
     """
     found, folder = find_generator(name)
-    generator = _load(Generator(64), f"prior_{found}", device, folder)
+    generator = _load(lambda *_: Generator(64), f"prior_{found}", device, folder)
     generator.name = str(name)
     return generator
 
@@ -98,7 +103,7 @@ def load_discriminator(
         ValueError: if there is none of that name, or its file is altered.
     """
     found, folder = find_generator(name)
-    return _load(Discriminator(64), f"prior_{found}_discriminator_64", device, folder)
+    return _load(lambda *_: Discriminator(64), f"prior_{found}_discriminator_64", device, folder)
 
 
 def load_regressor(
@@ -114,7 +119,7 @@ def load_regressor(
         ValueError: if there is none for that skeleton, or its file is altered.
     """
     asset = _reader("regressor", skeleton)
-    return _load(KeypointRegressor(len(skeleton)), asset, device)
+    return _load(lambda *_: KeypointRegressor(len(skeleton)), asset, device)
 
 
 def perceptual_features(
@@ -134,8 +139,7 @@ def perceptual_features(
     """
     if name == "posenb":
         asset = _reader("features", skeleton)
-        outputs = len(checkpoints.load_weights(asset)["head.bias"])
-        return _load(PerceptualFeatures(outputs), asset, device)
+        return _load(lambda _, state: PerceptualFeatures(len(state["head.bias"])), asset, device)
     if name == "vgg":
         return VggFeatures().to(device or "cpu").eval().requires_grad_(False)
     raise ValueError(f"expected 'posenb' or 'vgg', found {name!r}")
@@ -220,8 +224,11 @@ def _reader(name: str, skeleton: Skeleton) -> str:
 
 
 def _load(
-    network: Network, asset: str, device: torch.device | None, folder: Path | None = None
+    build: checkpoints.Build[Network],
+    asset: str,
+    device: torch.device | None,
+    folder: Path | None = None,
 ) -> Network:
-    network.load_state_dict(checkpoints.load_weights(asset, folder))
+    network = checkpoints.built(asset, build, folder)
     network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

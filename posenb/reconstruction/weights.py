@@ -45,8 +45,8 @@ def load_detector(
             f"there is no detector {name!r}; there are: {', '.join(there) or 'none'}. "
             f"`python -m posenb train detector --domain {name}` makes it"
         )
-    configuration = checkpoints.load_provenance(asset(name), folder)["configuration"]
-    network = DetectorRecipe(**configuration).network()
-    network.load_state_dict(checkpoints.load_weights(asset(name), folder))
+    network = checkpoints.built(
+        asset(name), lambda configuration, _: DetectorRecipe(**configuration).network(), folder
+    )
     network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)

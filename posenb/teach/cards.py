@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from posenb.show.figures import Table
 from posenb.show.figures import table as html_table
-from posenb.train.sweep import card_path, t_interval
+from posenb.train.sweep import read_card as load
+from posenb.train.sweep import t_interval
+
+__all__ = ["differences", "intervals", "load", "provenance", "row", "table", "value"]
 
 Card = Mapping[str, Any]
-
-
-def load(name: str, folder: Path | None = None) -> dict[str, Any]:
-    """A result card.
-
-    Args:
-        name: "<chapter>.<table>", for example "prior.quality".
-        folder: root of the cards; `<repository>/figures/results` by default.
-
-    Raises:
-        ValueError: if there is none, or it is no card; says which command makes it.
-    """
-    path = card_path(name, folder)
-    make = f"make it with: python -m posenb table {name}"
-    if not path.is_file():
-        raise ValueError(f"there is no result card {name} at {path}; {make}")
-    try:
-        card = json.loads(path.read_text())
-        rows = card["rows"]
-        if not all("metrics" in row for row in rows):
-            raise KeyError("metrics")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no result card ({error}); {make}") from error
-    return dict(card)
 
 
 def row(card: Card, **labels: Any) -> dict[str, Any]:

@@ -5,39 +5,41 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
+import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from posenb import assets
 from posenb.train import runtime
 
-PROVENANCE = (
-    "command",
-    "configuration",
-    "seed",
-    "data_hash",
-    "losses",
-    "device",
-    "wall_seconds",
-)
+Module = TypeVar("Module", bound=nn.Module)
+Build = Callable[[dict[str, Any], dict[str, Tensor]], Module]
 
-# What reading raises on other bytes than were written, depending on where they break.
-_DAMAGE = (
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
+PROVENANCE: dict[str, type | tuple[type, ...]] = {
+    "command": str,
+    "configuration": dict,
+    "seed": int,
+    "data_hash": str,
+    "losses": dict,
+    "device": str,
+    "wall_seconds": (int, float),
+}
+
+_REMAKE = "make it again with the training command that wrote it"
+
+# All that the pickle of a state may name. Anything else is not ours, and could run code or ask for
+# any amount of memory.
+_NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
+_NAMED |= {
+    f"torch {kind}Storage"
+    for kind in ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float")
+} | {"torch DoubleStorage"}
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -62,19 +64,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no checkpoint at {path}")
     data = path.read_bytes()
+    cure = "delete it to start the training anew"
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            broken = archive.testzip()  # compares checksums, which torch.load does not
-        if broken is not None:
-            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+        _check_archive(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
+        if isinstance(state, dict):
+            _check_plain(state)
+    except Exception as error:  # torch's reader raises nearly anything on other bytes than its own
         raise ValueError(
-            f"{path} ({len(data)} bytes) is truncated, altered or no checkpoint ({error}); "
-            "delete it to start the training anew"
+            f"{path} ({len(data)} bytes) is truncated, altered or no checkpoint "
+            f"({str(error)[:120]}); {cure}"
         ) from error
     if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}: expected a dictionary")
+        raise ValueError(f"{path} holds a {type(state).__name__}: expected a dictionary; {cure}")
     return state
 
 
@@ -96,6 +98,24 @@ def save_weights(
         folder: write there, laid out alike, and leave the package's assets as they are.
 
     Raises:
+        OSError: if they cannot be written; what was there stays.
+        ValueError: if the provenance lacks a key, or a tensor holds a number that is not finite.
+    """
+    assets.ship(packed(name, module_state, provenance, half), folder)
+
+
+def packed(
+    name: str, module_state: Mapping[str, Tensor], provenance: Mapping[str, Any], half: bool = False
+) -> dict[str, bytes]:
+    """Both files of weights for `assets.ship`, for several that belong together.
+
+    Args:
+        name: as in `save_weights`, like all others.
+        module_state: tensors.
+        provenance: how they were made.
+        half: store floats as float16.
+
+    Raises:
         ValueError: if the provenance lacks a key, or a tensor holds a number that is not finite.
     """
     missing = [key for key in PROVENANCE if key not in provenance]
@@ -107,14 +127,10 @@ def save_weights(
         raise ValueError(f"weights {name} hold NaN or infinity in {', '.join(broken)}: not saved")
     record = {**provenance, "versions": runtime.versions()}
     text = json.dumps(record, indent=2, sort_keys=True) + "\n"
-    files = {
+    return {
         f"weights/{name}.safetensors": safetensors.torch.save(tensors),
         f"weights/{name}.json": text.encode(),
     }
-    for asset, data in files.items():
-        assets.write_atomically((folder or assets.FOLDER) / asset, data)
-    for asset in files:
-        assets.register(asset, folder)
 
 
 def load_weights(name: str, folder: Path | None = None) -> dict[str, Tensor]:
@@ -123,7 +139,11 @@ def load_weights(name: str, folder: Path | None = None) -> dict[str, Tensor]:
     Raises:
         ValueError: if the weights are missing, truncated or altered.
     """
-    tensors = safetensors.torch.load_file(assets.path(f"weights/{name}.safetensors", folder))
+    file = assets.path(f"weights/{name}.safetensors", folder)
+    try:
+        tensors = safetensors.torch.load_file(file)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _unfit(file, str(error)) from error
     return {
         key: value.float() if value.dtype == torch.float16 else value
         for key, value in tensors.items()
@@ -134,9 +154,45 @@ def load_provenance(name: str, folder: Path | None = None) -> dict[str, Any]:
     """How weights were made: the JSON beside them, verified.
 
     Raises:
-        ValueError: if it is missing, truncated or altered.
+        ValueError: if it is missing, truncated or altered, or lacks what `save_weights` writes.
     """
-    return dict(json.loads(assets.path(f"weights/{name}.json", folder).read_bytes()))
+    file = assets.path(f"weights/{name}.json", folder)
+    found = assets.parse_json(file.read_bytes(), file, _REMAKE)
+    wrong = [
+        key
+        for key, kind in PROVENANCE.items()
+        if not isinstance(found, dict) or not isinstance(found.get(key), kind)
+    ]
+    if wrong:
+        raise _unfit(file, f"{', '.join(wrong)} missing, or of another type")
+    return dict(found)
+
+
+def built(name: str, build: Build[Module], folder: Path | None = None) -> Module:
+    """A network with its weights.
+
+    Args:
+        name: of the weights.
+        build: makes the network from the configuration in the provenance and the weights. It is
+            called twice, first where tensors have shapes and no memory: a configuration that is
+            not of these weights must not ask for more than there is.
+        folder: as in `load_weights`.
+
+    Raises:
+        ValueError: if the weights are missing or altered, or do not fit the network.
+    """
+    configuration = load_provenance(name, folder)["configuration"]
+    state = load_weights(name, folder)
+    try:
+        with torch.device("meta"):
+            wanted = {key: v.shape for key, v in build(configuration, state).state_dict().items()}
+        if wanted != {key: value.shape for key, value in state.items()}:
+            raise ValueError("names or shapes differ from those of the network")
+        network = build(configuration, state)
+        network.load_state_dict(state)
+    except Exception as error:  # a foreign configuration fails anywhere in a network's making
+        raise _unfit(f"weights {name}", f"{type(error).__name__}: {error}") from error
+    return network
 
 
 def weights_names(start: str, end: str = "", folder: Path | None = None) -> tuple[str, ...]:
@@ -172,6 +228,51 @@ def _feed(digest: hashlib._Hash, state: Any) -> None:
             _feed(digest, value)
     else:
         digest.update(f"{state!r} ".encode())
+
+
+def _unfit(what: str | Path, reason: str) -> ValueError:
+    return ValueError(f"{what}: not what these weights need ({reason[:160]}); {_REMAKE}")
+
+
+def _check_archive(data: bytes) -> None:
+    """Refuse an archive with damaged or packed parts, or a pickle that names what is not ours."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise ValueError("its parts are packed: torch stores them as they are")
+        if sum(part.file_size for part in parts) > len(data):
+            raise ValueError("its parts are larger than the file")
+        broken = archive.testzip()  # compares checksums, which torch.load does not
+        if broken is not None:
+            raise ValueError(f"the checksum of {broken} is wrong")
+        for part in parts:
+            if part.filename.endswith(".pkl"):
+                _check_pickle(archive.read(part))
+
+
+def _check_pickle(code: bytes) -> None:
+    for operation, argument, _ in pickletools.genops(code):
+        if operation.name == "GLOBAL" and argument not in _NAMED:
+            raise ValueError(f"it holds {argument}: expected tensors and plain values only")
+        if operation.name in ("INST", "STACK_GLOBAL", "NEWOBJ", "EXT1", "EXT2", "EXT4"):
+            raise ValueError("it holds objects: expected tensors and plain values only")
+
+
+def _check_plain(state: Any) -> None:
+    """Refuse what is neither a whole tensor nor plain, at any depth."""
+    if isinstance(state, Tensor):
+        if state.numel() * state.element_size() > state.untyped_storage().nbytes():
+            raise ValueError("a tensor is larger than its bytes")
+    elif isinstance(state, Mapping):
+        for key, value in state.items():
+            if not isinstance(key, str | int):
+                raise ValueError(f"a key is a {type(key).__name__}")
+            _check_plain(value)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            _check_plain(value)
+    elif state is not None and not isinstance(state, bool | int | float | str):
+        raise ValueError(f"it holds a {type(state).__name__}")
 
 
 def _shippable(value: Tensor, half: bool) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 import signal
 import threading
@@ -12,14 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from posenb import assets
 from posenb.train import checkpoints, runtime
 
 Module = TypeVar("Module", bound=nn.Module)
+Call = ParamSpec("Call")
+
+_KINDS: dict[str, type | tuple[type, ...]]
+_KINDS = {"step": int, "seconds": (int, float), "rows": list, "pending": list}
 
 _WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
 
@@ -122,6 +128,21 @@ class History:
         return [int(row["step"]) for row in rows], [row[name] for row in rows]
 
 
+def _alone(function: Callable[Call, History]) -> Callable[Call, History]:
+    """Let one process at a time train to a checkpoint; the next waits, and finds it finished."""
+
+    @functools.wraps(function)
+    def run(*arguments: Call.args, **options: Call.kwargs) -> History:
+        checkpoint = options.get("checkpoint")
+        if not isinstance(checkpoint, Path) or runtime.process().rank > 0:
+            return function(*arguments, **options)
+        with assets.locked(checkpoint, wait=True):
+            return function(*arguments, **options)
+
+    return run
+
+
+@_alone
 def fit(
     task: Task,
     steps: int,
@@ -159,6 +180,7 @@ def fit(
     Raises:
         FloatingPointError: if a quantity is NaN or infinite; the last good checkpoint stays.
         Interrupted: if it was, inside `whole`.
+        OSError: if the checkpoint cannot be written; the earlier one stays.
         ValueError: if the checkpoint is damaged, or of a training with other settings.
     """
     identity = dict(identity or {})
@@ -289,19 +311,103 @@ class _StopRequest:
         self.requested = True
 
 
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """What `fit` has saved.
+
+    Returns:
+        "task", "identity" and the fields of `History`: "step", "seconds", "rows", "pending".
+
+    Raises:
+        ValueError: if there is no such file, or it is damaged or not of `fit`.
+    """
+    state = checkpoints.load_checkpoint(checkpoint)
+    kinds: dict[str, type | tuple[type, ...]] = {**_KINDS, "task": dict, "identity": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]
+    wrong += [f"what is called {str(name)[:20]!r}" for name in state.keys() - kinds.keys()]
+    if not wrong and not state["step"] >= 0:
+        wrong.append("step")
+    if not wrong and not 0 <= state["seconds"] < math.inf:
+        wrong.append("seconds")
+    for name in ("rows", "pending"):
+        if name not in wrong and not all(map(_is_row, state[name])):
+            wrong.append(name)
+    if "rows" not in wrong and not all("step" in row for row in state["rows"]):
+        wrong.append("rows")
+    if "identity" not in wrong and not _is_plain(state["identity"]):
+        wrong.append("identity")
+    if wrong:
+        raise ValueError(
+            f"{checkpoint} is no checkpoint of posenb.train.loop.fit: {', '.join(wrong[:4])} "
+            "missing, too many or of another kind; delete it to begin anew"
+        )
+    return state
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is a row of a history: finite numbers by their names."""
+    return isinstance(row, dict) and all(
+        isinstance(name, str) and isinstance(value, int | float) and math.isfinite(value)
+        for name, value in row.items()
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether there is no tensor in it, which could not be compared."""
+    if isinstance(value, dict | list | tuple):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, Tensor)
+
+
+def _check_kind(found: Any, expected: Any, where: str) -> None:
+    """Refuse a state that is not built as a fresh one is: keys, lengths, shapes and types."""
+    if isinstance(expected, Tensor):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if shape != tuple(expected.shape) or found.dtype != expected.dtype:
+            raise ValueError(f"{where} is {shape}, expected {tuple(expected.shape)}")
+    elif isinstance(expected, Mapping):
+        if not isinstance(found, Mapping):
+            raise ValueError(f"{where} is a {type(found).__name__}")
+        if not expected and where.endswith(".state"):
+            return  # of an optimiser before its first step: see `_check_optimizer`
+        if found.keys() != expected.keys():
+            names = ", ".join(map(str, found.keys() ^ expected.keys()))
+            raise ValueError(f"{where} differs in {names}: it is of another kind of training")
+        for name, value in expected.items():
+            _check_kind(found[name], value, f"{where}.{name}")
+    elif isinstance(expected, list | tuple):
+        if not isinstance(found, list | tuple) or len(found) != len(expected):
+            raise ValueError(f"{where} is not a list of {len(expected)}")
+        for place, value in enumerate(expected):
+            _check_kind(found[place], value, f"{where}.{place}")
+    elif isinstance(expected, int | float) and not isinstance(expected, bool):
+        number = isinstance(found, int | float) and not isinstance(found, bool)
+        if not number or not math.isfinite(found):
+            raise ValueError(f"{where} is {str(found)[:20]!r}, expected a number")
+    elif type(found) is not type(expected):
+        raise ValueError(f"{where} is a {type(found).__name__}")
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a state that would fail in the next step: loading takes any."""
+    probe = torch.zeros(1, requires_grad=True)
+    probe.grad = torch.zeros(1)
+    twin = type(optimizer)([probe], **optimizer.defaults)
+    twin.step()
+    for parameter, state in optimizer.state.items():
+        for name, value in twin.state[probe].items():
+            wanted = parameter if isinstance(value, Tensor) and value.ndim else value
+            _check_kind(state.get(name), wanted.detach() if wanted is parameter else wanted, name)
+        if state.keys() != twin.state[probe].keys():
+            raise ValueError(f"the optimiser's state has {', '.join(map(str, state))}")
+
+
 def _resume(
     task: Task, checkpoint: Path | None, history: History, identity: Mapping[str, Any]
 ) -> History:
     history.interrupted = False
     if checkpoint is None or not checkpoint.exists():
         return history
-    state = checkpoints.load_checkpoint(checkpoint)
-    expected = {"task", "step", "seconds", "rows", "pending", "identity"}
-    if state.keys() != expected:
-        raise ValueError(
-            f"{checkpoint} holds {', '.join(map(str, state))}: expected a checkpoint of "
-            f"posenb.train.loop.fit with {', '.join(sorted(expected))}"
-        )
+    state = load_state(checkpoint)
     made_with = state.pop("identity")
     for name in dict.fromkeys([*identity, *made_with]):
         if identity.get(name) != made_with.get(name):
@@ -309,7 +415,17 @@ def _resume(
                 f"{checkpoint} is of a training with {name} = {made_with.get(name)!r}, this one "
                 f"has {identity.get(name)!r}; delete the file to begin anew, or use another folder"
             )
-    task.load_state_dict(state.pop("task"))
+    try:
+        _check_kind(state["task"], task.state_dict(), "task")
+        task.load_state_dict(state.pop("task"))
+        for part in vars(task).values():
+            if isinstance(part, torch.optim.Optimizer):
+                _check_optimizer(part)
+    except Exception as error:  # a task's parts raise what they like on a foreign state
+        raise ValueError(
+            f"{checkpoint} does not fit this training ({str(error)[:200]}); delete the file to "
+            "begin anew, or use another folder"
+        ) from error
     for name, value in state.items():
         setattr(history, name, value)
     if torch.distributed.is_initialized():

@@ -58,42 +58,45 @@ def run_table(
 
     Raises:
         Interrupted: if a training of a measurement was, which then does not count.
+        OSError: if a file cannot be written.
         ValueError: if the name is malformed, rows or seeds are empty or repeat, a number is not
-            finite, or metrics differ between the seeds of a row.
+            finite, metrics differ between the seeds of a row, the partial card is damaged, or
+            another process is making this card.
     """
     path = card_path(name, folder)
     configuration = dict(configuration or {})
     cells = {_key(configuration, row, seed): (dict(row), seed) for row in rows for seed in seeds}
     if not cells or len(cells) != len(rows) * len(seeds):
         raise ValueError(f"table {name}: expected rows and seeds, at least one each, none twice")
-    finished, seconds = _finished(path, cells)
-    began = time.monotonic() - seconds
-    tasks = (
-        joblib.delayed(_measure)(measure, key, row, seed)
-        for key, (row, seed) in cells.items()
-        if key not in finished
-    )
-    with runtime.Progress(len(cells), name, len(finished), progress) as bar:
-        for key, metrics in joblib.Parallel(jobs, return_as="generator_unordered")(tasks):
-            finished[key] = metrics
-            partial = {"wall_seconds": time.monotonic() - began, "cells": finished}
-            _write(_partial_path(path), partial)
-            bar.update(len(finished))
-    card = {
-        "name": name,
-        "rows": [
-            {**row, "metrics": _summary([finished[_key(configuration, row, s)] for s in seeds])}
-            for row in rows
-        ],
-        "seeds": list(seeds),
-        "configuration": configuration,
-        "versions": runtime.versions(),
-        "device": runtime.device_name(runtime.device()),
-        "wall_seconds": round(time.monotonic() - began, 1),
-    }
-    _write(path, card)
-    _partial_path(path).unlink(missing_ok=True)
-    return card
+    with assets.locked(path):
+        finished, seconds = _finished(path, cells)
+        began = time.monotonic() - seconds
+        tasks = (
+            joblib.delayed(_measure)(measure, key, row, seed)
+            for key, (row, seed) in cells.items()
+            if key not in finished
+        )
+        with runtime.Progress(len(cells), name, len(finished), progress) as bar:
+            for key, metrics in joblib.Parallel(jobs, return_as="generator_unordered")(tasks):
+                finished[key] = metrics
+                partial = {"wall_seconds": time.monotonic() - began, "cells": finished}
+                _write(_partial_path(path), partial)
+                bar.update(len(finished))
+        card = {
+            "name": name,
+            "rows": [
+                {**row, "metrics": _summary([finished[_key(configuration, row, s)] for s in seeds])}
+                for row in rows
+            ],
+            "seeds": list(seeds),
+            "configuration": configuration,
+            "versions": runtime.versions(),
+            "device": runtime.device_name(runtime.device()),
+            "wall_seconds": round(time.monotonic() - began, 1),
+        }
+        _write(path, card)
+        _partial_path(path).unlink(missing_ok=True)
+        return card
 
 
 def card_path(name: str, folder: Path | None = None) -> Path:
@@ -108,6 +111,26 @@ def card_path(name: str, folder: Path | None = None) -> Path:
     chapter, table = parts
     root = repository() / "figures" / "results" if folder is None else folder
     return root / chapter / f"{table}.json"
+
+
+def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """The card that `run_table` wrote.
+
+    Args:
+        name: "<chapter>.<table>", for example "prior.quality".
+        folder: root of the cards; `<repository>/figures/results` by default.
+
+    Raises:
+        ValueError: if there is none, or it is no card; says which command makes it.
+    """
+    path = card_path(name, folder)
+    make = f"make it with: python -m posenb table {name}"
+    if not path.is_file():
+        raise ValueError(f"there is no result card {name} at {path}; {make}")
+    card = assets.parse_json(path.read_bytes(), path, make)
+    if wrong := _wrong(card):
+        raise ValueError(f"{path} is no result card ({wrong}); {make}")
+    return dict(card)
 
 
 def repository() -> Path:
@@ -159,12 +182,77 @@ def _finished(path: Path, cells: Mapping[str, Any]) -> tuple[dict[str, dict[str,
     file = _partial_path(path)
     if not file.exists():
         return {}, 0.0
-    try:
-        partial = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON; delete it to start anew") from error
+    cure = "delete it to start anew"
+    partial = assets.parse_json(file.read_bytes(), file, cure)
+    if not _is_partial(partial):
+        raise ValueError(
+            f"{file} is no partial card: expected wall_seconds and, in cells, finite numbers by "
+            f"their names; {cure}"
+        )
     finished = {key: value for key, value in partial["cells"].items() if key in cells}
+    if len({frozenset(value) for value in finished.values()}) > 1:
+        for row in {json.dumps(row, sort_keys=True) for row, _ in cells.values()}:
+            some = [
+                m for k, m in finished.items() if json.dumps(cells[k][0], sort_keys=True) == row
+            ]
+            if len({frozenset(metrics) for metrics in some}) > 1:
+                raise ValueError(f"{file} holds seeds of one row with other metrics each; {cure}")
     return finished, partial["wall_seconds"] if finished else 0.0
+
+
+def _is_partial(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and _is_number(found.get("wall_seconds"))
+        and found["wall_seconds"] >= 0
+        and isinstance(found.get("cells"), dict)
+        and all(
+            isinstance(cell, dict) and cell and all(map(_is_number, cell.values()))
+            for cell in found["cells"].values()
+        )
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, of a size that a float holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _wrong(card: Any) -> str | None:
+    """What keeps something from being a card, or None."""
+    kinds = {"rows": list, "seeds": list, "configuration": dict, "versions": dict}
+    kinds |= {"name": str, "device": str}
+    if not isinstance(card, dict):
+        return f"a {type(card).__name__}"
+    for key, kind in kinds.items():
+        if not isinstance(card.get(key), kind):
+            return f"{key} is no {kind.__name__}"
+    if not _is_number(card.get("wall_seconds")) or card["wall_seconds"] < 0:
+        return "wall_seconds is no number"
+    if not card["seeds"] or not all(type(seed) is int for seed in card["seeds"]):
+        return "seeds are not whole numbers"
+    if not card["rows"]:
+        return "no rows"
+    for number, row in enumerate(card["rows"], 1):
+        metrics = row.get("metrics") if isinstance(row, dict) else None
+        if not isinstance(metrics, dict) or not metrics:
+            return f"row {number} has no metrics"
+        for name, metric in metrics.items():
+            if not _is_metric(metric, len(card["seeds"])):
+                return f"metric {name[:40]!r} of row {number} is not mean, low, high and values"
+    return None
+
+
+def _is_metric(metric: Any, seeds: int) -> bool:
+    if not isinstance(metric, dict) or not {"mean", "low", "high", "values"} <= metric.keys():
+        return False
+    values, ends = metric["values"], [metric["low"], metric["high"]]
+    return (
+        isinstance(values, list)
+        and len(values) == seeds
+        and all(map(_is_number, [metric["mean"], *values]))
+        and (ends == [None, None] or all(map(_is_number, ends)))
+    )
 
 
 def _partial_path(path: Path) -> Path:

@@ -149,10 +149,8 @@ def build(folder: Path) -> Path:
     }
     content = io.BytesIO()
     np.savez_compressed(content, **{name: _single(array) for name, array in arrays.items()})
-    target = assets.FOLDER / ASSET
-    assets.write_atomically(target, content.getvalue())
-    assets.register(ASSET)
-    return target
+    assets.ship({ASSET: content.getvalue()})
+    return assets.FOLDER / ASSET
 
 
 def _single(array: NDArray) -> Any:

@@ -107,10 +107,8 @@ def build(folder: Path) -> Path:
         lengths=np.array([[len(picture) for picture in row] for row in pictures]),
         **{name: tensor.float().numpy() for name, tensor in numbers.items()},
     )
-    target = assets.FOLDER / ASSET
-    assets.write_atomically(target, content.getvalue())
-    assets.register(ASSET)
-    return target
+    assets.ship({ASSET: content.getvalue()})
+    return assets.FOLDER / ASSET
 
 
 def read_calibration(file: Path) -> Camera:

@@ -289,8 +289,6 @@ def build(folder: Path | None = None) -> Path:
         raise ValueError(f"expected 20 recordings in {folder}, found {len(files)}")
     clips = [_read_source(file) for file in files]
     names = [file.stem if file.stem[0] == "h" else f"walker_{file.stem}" for file in files]
-    target = assets.FOLDER / _ASSET
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -301,9 +299,8 @@ def build(folder: Path | None = None) -> Path:
         root=np.concatenate([root for _, root, _ in clips]).astype(np.float32),
         rotations=np.concatenate([rotation for _, _, rotation in clips]).astype(np.float32),
     )
-    assets.write_atomically(target, content.getvalue())
-    assets.register(_ASSET)
-    return target
+    assets.ship({_ASSET: content.getvalue()})
+    return assets.FOLDER / _ASSET
 
 
 def _source_folder() -> Path:

@@ -41,7 +41,9 @@ def test_a_broken_card_says_where_it_is(tmp_path: Path, content: str) -> None:
     path = tmp_path / "prior" / "quality.json"
     path.parent.mkdir()
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"quality\.json is no result card .*make it with"):
+    with pytest.raises(
+        ValueError, match=r"quality\.json is (no result card|not valid JSON) .*make it with"
+    ):
         cards.load("prior.quality", tmp_path)
 
 
