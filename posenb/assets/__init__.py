@@ -21,7 +21,8 @@ from typing import Any
 
 import filelock
 
-FOLDER = Path(__file__).resolve().parent
+_HOME = Path(__file__).resolve().parent
+FOLDER = _HOME
 _STAGED = re.compile(r"(.+)\.([0-9a-f]{16})\.new")  # an asset that is not yet at its own place
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,37 @@ def locked(file: Path, wait: bool = False) -> Iterator[None]:
         with contextlib.suppress(OSError):  # Windows removes it itself
             guard.unlink()  # while we have it: who gets the removed one then, tries again
         lock.release()
+
+
+def check_sources(kind: str, folder: Path) -> None:
+    """Make sure that a folder holds the very files that an asset was made of.
+
+    `sources.json` lists them: a pattern in the folder, and the SHA-256 of the names and bytes of
+    all files that it finds. Another version of a package would give another asset under the same
+    name, by which weights and cards would silently be of something else.
+
+    Args:
+        kind: motion, body or clip.
+        folder: as its `build` takes it.
+
+    Raises:
+        ValueError: naming the first that is missing or differs.
+    """
+    for pattern, expected in json.loads((_HOME / "sources.json").read_bytes())[kind].items():
+        found = source_digest(folder, pattern)
+        if found != expected:
+            what = "has no" if found is None else "has other bytes in"
+            raise ValueError(
+                f"{folder} {what} {pattern}: expected the files that the {kind} asset was made "
+                "of, those of the package in the version that NOTICE names; nothing was written"
+            )
+
+
+def source_digest(folder: Path, pattern: str) -> str | None:
+    """SHA-256 of the names and bytes of the files that a pattern finds; None if there are none."""
+    files = {file.relative_to(folder).as_posix(): file for file in folder.glob(pattern)}
+    lines = [f"{name} {digest(files[name])}\n" for name in sorted(files) if files[name].is_file()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else None
 
 
 def digest(file: Path) -> str:

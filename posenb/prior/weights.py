@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -40,7 +41,7 @@ def find_generator(name: str | Path) -> tuple[str, Path | None]:
     Raises:
         ValueError: if there is neither, or the training has not ended.
     """
-    shipped, folder = generators(None), Path(name)
+    shipped, folder = generators(None), Path(os.path.expanduser(name))
     if name in shipped:
         return str(name), None
     own = _listed(folder)

@@ -181,8 +181,8 @@ def built(name: str, build: Build[Module], folder: Path | None = None) -> Module
     Raises:
         ValueError: if the weights are missing or altered, or do not fit the network.
     """
-    configuration = load_provenance(name, folder)["configuration"]
     state = load_weights(name, folder)
+    configuration = load_provenance(name, folder)["configuration"]
     try:
         with torch.device("meta"):
             wanted = {key: v.shape for key, v in build(configuration, state).state_dict().items()}

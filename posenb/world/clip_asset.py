@@ -61,9 +61,10 @@ def build(folder: Path) -> Path:
         folder: where the package was unpacked; holds the folder `Pose2Sim`.
 
     Raises:
-        ValueError: if a file is missing or damaged; the asset stays as it was.
+        ValueError: if a file is missing or another; the asset stays as it was.
     """
     folder = Path(folder)
+    assets.check_sources("clip", folder)
     cameras = read_calibration(folder / SESSION / "S00_Calibration/Calib.qca.txt")
     people = read_people(folder / TRIAL / "pose")
     chosen = choose(cameras, people)

@@ -281,12 +281,12 @@ def build(folder: Path | None = None) -> Path:
         folder: the folder `pybullet_data/data/motions`; found in the installed package if None.
 
     Raises:
-        ValueError: if the files cannot be found, or one is damaged; the asset stays as it was.
+        ValueError: if the files cannot be found, or one is not that of pybullet 3.2.7; the asset
+            stays as it was.
     """
     folder = _source_folder() if folder is None else Path(folder)
+    assets.check_sources("motion", folder)
     files = [*sorted(folder.glob("humanoid3d_*.txt")), *sorted(folder.glob("walker/*.txt"))]
-    if len(files) != 20:
-        raise ValueError(f"expected 20 recordings in {folder}, found {len(files)}")
     clips = [_read_source(file) for file in files]
     names = [file.stem if file.stem[0] == "h" else f"walker_{file.stem}" for file in files]
     content = io.BytesIO()

@@ -433,7 +433,12 @@ def test_damaged_keypoints_are_named(tmp_path: Path, content: str, message: str)
 
 
 def test_building_needs_the_package(own_assets: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Calib\.qca\.txt: expected a Qualisys calibration"):
+    with pytest.raises(ValueError, match=r"has no .*Calib\.qca\.txt: expected the files"):
+        clip_asset.build(tmp_path)
+    calibration = tmp_path / clip_asset.SESSION / "S00_Calibration/Calib.qca.txt"
+    calibration.parent.mkdir(parents=True)
+    calibration.write_text("another")
+    with pytest.raises(ValueError, match=r"other bytes in .*Calib\.qca\.txt"):
         clip_asset.build(tmp_path)
     assert not (own_assets / clip_asset.ASSET).exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -195,14 +196,8 @@ def test_wrong_joint_counts_and_orders_are_named() -> None:
         motion.forward_kinematics(torch.eye(3).expand(2, 3, 3), torch.zeros(2, 3), (1, -1))
 
 
-def test_building_needs_the_source_files(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected 20 recordings"):
-        motion.build(tmp_path)
-    (tmp_path / "walker").mkdir()
-    for number in range(15):
-        (tmp_path / f"humanoid3d_{number}.txt").write_text('{"Frames": [[0, 1]]}')
-    for number in range(5):
-        (tmp_path / "walker" / f"{number}.txt").write_text('{"Frames": [[0, 1]]}')
+def test_damaged_recordings_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "humanoid3d_0.txt"
     still = ", ".join(["0.1"] + ["0"] * 43)
     for frames, why in (
         ('{"Frames": [[0, 1]]}', "44 numbers, found shape"),
@@ -212,9 +207,28 @@ def test_building_needs_the_source_files(tmp_path: Path) -> None:
         (f'{{"Frames": [[{still}]]}}', "two frames or more"),
         (f'{{"Frames": [[{still}], [{still}]]}}', "rotation has length 0"),
     ):
-        (tmp_path / "humanoid3d_0.txt").write_text(frames)
+        file.write_text(frames)
         with pytest.raises(ValueError, match=why):
-            motion.build(tmp_path)
+            motion._read_source(file)
+
+
+def test_other_recordings_do_not_replace_the_asset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, source = tmp_path / "assets", tmp_path / "source"
+    monkeypatch.setattr(assets, "FOLDER", home)
+    assets.ship({"motion/humanoid.npz": b"as it was"})
+    with pytest.raises(ValueError, match=r"source has no humanoid3d_backflip\.txt: expected"):
+        motion.build(source)
+    listed = json.loads((Path(assets.__file__).parent / "sources.json").read_bytes())["motion"]
+    frame = json.dumps([0.1, 0, 1, 0] + [1, 0, 0, 0] * 10)
+    for name in listed:
+        if "*" not in name:
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(f'{{"Frames": [{frame}, {frame}]}}')  # it can be read
+    with pytest.raises(ValueError, match=r"has other bytes in humanoid3d_backflip\.txt.*nothing"):
+        motion.build(source)
+    assert assets.path("motion/humanoid.npz").read_bytes() == b"as it was"
 
 
 @pytest.mark.skipif(
