@@ -175,7 +175,7 @@ def check_sources(kind: str, folder: Path) -> None:
     Raises:
         ValueError: naming the first that is missing or differs.
     """
-    for pattern, expected in json.loads((_HOME / "sources.json").read_bytes())[kind].items():
+    for pattern, expected in json.loads(path("sources.json", _HOME).read_bytes())[kind].items():
         found = source_digest(folder, pattern)
         if found != expected:
             what = "has no" if found is None else "has other bytes in"

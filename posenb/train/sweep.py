@@ -85,7 +85,12 @@ def run_table(
         card = {
             "name": name,
             "rows": [
-                {**row, "metrics": _summary([finished[_key(configuration, row, s)] for s in seeds])}
+                {
+                    **row,
+                    "metrics": _summary(
+                        [finished[_key(configuration, row, s)] for s in seeds], path
+                    ),
+                }
                 for row in rows
             ],
             "seeds": list(seeds),
@@ -259,10 +264,13 @@ def _partial_path(path: Path) -> Path:
     return path.with_suffix(".partial.json")
 
 
-def _summary(measured: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def _summary(measured: Sequence[Mapping[str, float]], path: Path) -> dict[str, Any]:
     for first, second in itertools.pairwise(measured):
         if first.keys() != second.keys():
-            raise ValueError(f"seeds of one row gave {sorted(first)} and {sorted(second)}")
+            raise ValueError(
+                f"{path}: seeds of one row gave {sorted(first)} and {sorted(second)}; if some are "
+                f"of an earlier run, delete {_partial_path(path).name}"
+            )
     return {metric: _statistics([m[metric] for m in measured]) for metric in measured[0]}
 
 
