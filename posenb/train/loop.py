@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import math
 import signal
 import threading
@@ -391,7 +392,9 @@ def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
     """Refuse a state that would fail in the next step: loading takes any."""
     probe = torch.zeros(1, requires_grad=True)
     probe.grad = torch.zeros(1)
-    twin = type(optimizer)([probe], **optimizer.defaults)
+    known = inspect.signature(type(optimizer)).parameters  # AdamW keeps one that it does not take
+    settings = {name: value for name, value in optimizer.defaults.items() if name in known}
+    twin = type(optimizer)([probe], **settings)
     twin.step()
     for parameter, state in optimizer.state.items():
         for name, value in twin.state[probe].items():

@@ -381,3 +381,50 @@ def test_a_command_that_is_stopped_ends_with_130(
     monkeypatch.setattr(command_line, "_table", stopped)
     assert command_line.main(["table", "posynda.table8"]) == 130
     assert capsys.readouterr().err == "posenb: interrupted\n"
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "NAdam"])
+def test_a_sound_state_of_any_optimiser_is_taken(kind: str, tmp_path: Path) -> None:
+    class Task(loop.Saved):
+        parts = ("network", "optimizer")
+
+        def __init__(self) -> None:
+            self.network = torch.nn.Linear(3, 2)
+            self.optimizer = getattr(torch.optim, kind)(self.network.parameters(), lr=0.01)
+
+        def step(self, step: int) -> dict[str, Tensor]:
+            loss = self.network(torch.ones(1, 3)).square().sum()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            return {"loss": loss}
+
+    checkpoint = tmp_path / "a.pt"
+    loop.fit(Task(), 3, checkpoint=checkpoint, progress=False)
+    assert loop.fit(Task(), 5, checkpoint=checkpoint, progress=False).step == 5
+    state = checkpoints.load_checkpoint(checkpoint)
+    for kept in state["task"]["optimizer"]["state"].values():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.ndim == 2:
+                kept[name] = torch.zeros(7, 7)
+    checkpoints.save_checkpoint(checkpoint, state)
+    if kind != "SGD":  # which keeps nothing
+        with pytest.raises(ValueError, match=r"a\.pt does not fit this training"):
+            loop.fit(Task(), 6, checkpoint=checkpoint, progress=False)
+
+
+def test_two_processes_do_not_train_to_one_checkpoint(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "a.pt"
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import state; "
+        "print(state.train(Path(sys.argv[1]), 300).step)"
+    )
+    folder = Path(__file__).parents[1] / "fuzz"
+    command = [sys.executable, "-c", script, str(checkpoint), str(folder)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    ended = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], ended
+    assert [out.split() for out, _ in ended] == [[b"300"], [b"300"]]
+    assert {file.name for file in tmp_path.iterdir()} == {"a.pt"}

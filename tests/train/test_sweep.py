@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
+from posenb.teach import cards
 from posenb.train import loop, sweep
 
 ROWS = [{"method": "ours", "layer": 3}, {"method": "theirs", "layer": 1}]
@@ -167,3 +170,48 @@ def test_cards_lie_in_the_repository(repository: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("posenb.__path__", ["/nowhere/posenb"])  # installed, not editable
     monkeypatch.chdir(repository / "tests")
     assert sweep.card_path("flexpose.table1") == expected
+
+
+def test_two_processes_do_not_make_one_card(tmp_path: Path) -> None:
+    def meanwhile(row: dict[str, Any], seed: int) -> dict[str, float]:
+        with pytest.raises(ValueError, match=r"another process is writing .*table1\.json: wait"):
+            run(tmp_path)
+        return measure(row, seed)
+
+    def elsewhere(row: dict[str, Any], seed: int) -> dict[str, float]:
+        script = (
+            "import sys; from pathlib import Path; from posenb.train import sweep; "
+            "sweep.run_table('flexpose.table1', [{'a': 1}], [0], None, folder=Path(sys.argv[1]))"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "another process is writing" in done.stderr
+        return measure(row, seed)
+
+    for some in (meanwhile, elsewhere):
+        card = run(tmp_path, measure=some, seeds=[0])
+        assert cards.load("flexpose.table1", tmp_path) == card
+        assert [file.name for file in (tmp_path / "flexpose").iterdir()] == ["table1.json"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"wall_seconds": "1", "cells": {}}',
+        '{"wall_seconds": 1e999, "cells": {}}',
+        '{"wall_seconds": 1, "cells": []}',
+        '{"wall_seconds": 1, "cells": {"a": 3}}',
+        '{"wall_seconds": 1, "cells": {"a": {"error": null}}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_foreign_partial_card_is_named(tmp_path: Path, content: str) -> None:
+    partial(tmp_path).parent.mkdir()
+    partial(tmp_path).write_text(content)
+    with pytest.raises(
+        ValueError, match=r"table1\.partial\.json is no(t valid JSON| partial card).*delete it"
+    ):
+        run(tmp_path)
