@@ -281,7 +281,7 @@ def write(film: Film3D, folder: str | Path) -> tuple[Path, ...]:
     - `lifted.csv`: a row a frame: number, seconds, 1 where somebody was seen, place of the pelvis,
       then three columns a joint, metres from the pelvis; empty where nobody was seen.
     - `lifted.html`: the person, to be played and turned in any browser, without a network.
-    - `lifted.png`: some moments as the camera saw them, lifted, and from the left.
+    - `lifted.png`: some moments as the camera saw them, lifted, and from the camera's right.
 
     Args:
         film: from `lift_film`.
@@ -307,7 +307,7 @@ def sheet(film: Film3D) -> Figure:
     there = film.valid.nonzero().flatten()
     chosen = there[torch.linspace(0, len(there) - 1, min(SHEET, len(there))).round().long()]
     figure = new_figure(1.9 * max(len(chosen), 3), 7.2)
-    rows = {"as the camera saw it": None, "lifted": 0.0, "from the left": 90.0}
+    rows = ("as the camera saw it", "lifted", "from its right")
     with styled():
         panels = figure.subplots(len(rows), len(chosen), squeeze=False)
         for column, frame in enumerate(chosen.tolist()):
