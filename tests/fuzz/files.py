@@ -28,7 +28,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,24 @@ from posenb.world.datasets import (
     coco,
     detections,
     human36m,
+    lsp,
+    mocap,
     mpi_inf_3dhp,
     mpii,
     threedpw,
 )
 from posenb.world.poses import PoseSet
-from posenb.world.skeletons import BODY17, COCO17, DHP17, DHP28, MPII16, OPENPOSE18, SMPL24, convert
+from posenb.world.skeletons import (
+    BODY17,
+    COCO17,
+    DHP17,
+    DHP28,
+    LSP14,
+    MPII16,
+    OPENPOSE18,
+    SMPL24,
+    convert,
+)
 
 FRAMES = 3
 MOST = 500e6  # bytes that reading may add to the process
@@ -277,7 +289,71 @@ def table(content: Any) -> bytes:
     return "\n".join(",".join(map(str, row)) for row in content).encode(errors="replace")
 
 
+def people_lsp() -> Any:
+    points = convert(pixels(), BODY17, LSP14).keypoints.nan_to_num(120.0)  # (F, 14, 2)
+    whole = torch.cat([points, torch.zeros_like(points[..., :1])], -1)
+    return {"joints": whole.permute(2, 1, 0).numpy()}  # (3, 14, F), the third says hidden
+
+
+RIG = """Hips - 0 90 0
+Spine Hips 0 25 0
+Neck Spine 0 25 0
+Head Neck 0 10 0
+LeftUpLeg Hips -9 0 0
+LeftLeg LeftUpLeg 0 -42 0
+LeftFoot LeftLeg 0 -41 0
+RightUpLeg Hips 9 0 0
+RightLeg RightUpLeg 0 -42 0
+RightFoot RightLeg 0 -41 0
+LeftArm Spine -18 24 0
+LeftForeArm LeftArm -28 0 0
+LeftHand LeftForeArm -26 0 0
+RightArm Spine 18 24 0
+RightForeArm RightArm 28 0 0
+RightHand RightForeArm 26 0 0"""
+
+
+def motion_bvh() -> Any:
+    """Words of the lines of a BVH file of somebody who turns."""
+    bones = [line.split() for line in RIG.split("\n")]
+    lines: list[list[Any]] = [["HIERARCHY"]]
+
+    def visit(bone: list[str]) -> None:
+        turns = ["Zrotation", "Xrotation", "Yrotation"]
+        places = ["Xposition", "Yposition", "Zposition"] if bone[1] == "-" else []
+        lines.append(["JOINT" if places == [] else "ROOT", bone[0]])
+        lines.append(["{"])
+        lines.append(["OFFSET", *map(float, bone[2:])])
+        lines.append(["CHANNELS", len(places + turns), *places, *turns])
+        below = [other for other in bones if other[1] == bone[0]]
+        for other in below:
+            visit(other)
+        if not below:
+            lines.extend([["End", "Site"], ["{"], ["OFFSET", 0.0, 15.0, 0.0], ["}"]])
+        lines.append(["}"])
+
+    visit(bones[0])
+    lines += [["MOTION"], ["Frames:", FRAMES], ["Frame", "Time:", 0.04]]
+    rows = [[0.0, 90.0, 0.0, *[5.0 * frame] * (3 * len(bones))] for frame in range(FRAMES)]
+    return lines + rows
+
+
+def words(content: Any) -> bytes:
+    return "\n".join(
+        " ".join(map(str, line if isinstance(line, list) else [line])) for line in content
+    ).encode(errors="replace")
+
+
+def read_bvh(path: Path) -> list[PoseSet]:
+    found = mocap.load(path)
+    labels = ("unknown",) * len(found)
+    flat = found.joints3d[..., :2]
+    return [PoseSet(flat, found.joints3d, None, labels, labels, BODY17, found.valid)]
+
+
 FORMATS = {
+    "bvh": Format(motion_bvh, words, read_bvh, "film.bvh"),
+    "lsp": Format(people_lsp, mat, lambda p: [lsp.load(p)], "joints.mat", 0.1),
     "detections alphapose": Format(alphapose, text, lambda p: [detections.load(p)], "result.json"),
     "detections openpose": Format(openpose, text, lambda p: [detections.load(p)], "film_1.json"),
     "detections csv": Format(columns, table, lambda p: [detections.load(p)], "film.csv"),
@@ -295,10 +371,10 @@ FORMATS = {
         test_3dhp, npz, lambda p: [mpi_inf_3dhp.load(p)], "data_test_3dhp.npz", 1, True
     ),
     "mpi_inf_3dhp annot_data.mat": Format(
-        official_3dhp, mat, lambda p: [mpi_inf_3dhp.load(p)], "TS1/annot_data.mat", 0.25
+        official_3dhp, mat, lambda p: [mpi_inf_3dhp.load(p)], "TS1/annot_data.mat", 0.1
     ),
     "mpi_inf_3dhp annot.mat": Format(
-        take_3dhp, mat, lambda p: [mpi_inf_3dhp.load(p)], "S1/Seq1/annot.mat", 0.25
+        take_3dhp, mat, lambda p: [mpi_inf_3dhp.load(p)], "S1/Seq1/annot.mat", 0.1
     ),
     "threedpw": Format(
         film_3dpw,
@@ -309,7 +385,7 @@ FORMATS = {
     ),
     "coco": Format(people_coco, text, lambda p: [coco.load(p)], "people.json", 2),
     "mpii json": Format(people_mpii, text, lambda p: [mpii.load(p)], "train.json"),
-    "mpii mat": Format(release_mpii, mat, lambda p: [mpii.load(p)], "release.mat", 0.5),
+    "mpii mat": Format(release_mpii, mat, lambda p: [mpii.load(p)], "release.mat", 0.2),
 }
 
 NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e30, -1e300, 6e6, 1e5, 5e3, 0.5)
@@ -382,6 +458,8 @@ def changed_array(value: np.ndarray, random: Random) -> np.ndarray:
         place = random.integers(len(flat))
         flat[place] = changed(flat[place], random)
         return value
+    if value.dtype.kind not in "biuf":  # changed twice
+        return value[: random.integers(len(value) + 1)] if value.ndim else value
     way = random.integers(16)
     number = NUMBERS[random.integers(len(NUMBERS))]
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
@@ -399,6 +477,11 @@ def changed_array(value: np.ndarray, random: Random) -> np.ndarray:
         else:
             return value.T if random.integers(2) else value.reshape(-1)
     return value
+
+
+def chance(name: str, seed: int, number: int) -> Random:
+    """What decides how a file is damaged: the same in every process."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), number])
 
 
 def torn(raw: bytes, random: Random) -> bytes:
@@ -524,8 +607,7 @@ def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
     bound()
     before = taken()
     for number in range(first, last):
-        random = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
-        path.write_bytes(damaged(kind, random))
+        path.write_bytes(damaged(kind, chance(name, seed, number)))
         print(json.dumps([number]), flush=True)
         what, details = outcome(kind, path, wanted)
         more = taken() - before
@@ -551,16 +633,16 @@ def watch(
             if what in BADLY:
                 stories.append(f"{name} {number}: {what}: {details.strip()}")
                 if keep is not None:
-                    file = folder / FORMATS[name].name
                     copied = keep / f"{name} {number}" / FORMATS[name].name
                     copied.parent.mkdir(parents=True, exist_ok=True)
-                    copied.write_bytes(file.read_bytes())
+                    copied.write_bytes(damaged(FORMATS[name], chance(name, seed, number)))
 
         while first < count:
             command = [sys.executable, __file__, "--work", name, str(seed), str(first), str(count)]
-            process = subprocess.Popen(
-                [*command, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
+            with (folder / "errors.txt").open("w") as errors:
+                process = subprocess.Popen(
+                    [*command, str(folder)], stdout=subprocess.PIPE, stderr=errors, text=True
+                )
             lines: queue.Queue[str] = queue.Queue()
             reader = threading.Thread(target=_listen, args=(process, lines), daemon=True)
             reader.start()
@@ -576,12 +658,12 @@ def watch(
                     break
                 if not line:
                     process.wait()
-                    errors = process.stderr.read() if process.stderr else ""
+                    said = (folder / "errors.txt").read_text()
                     if begun < first:
                         if process.returncode and begun < 0:
-                            raise RuntimeError(f"{name} cannot be tried: {errors}")
+                            raise RuntimeError(f"{name} cannot be tried: {said}")
                         break
-                    note(begun, "dead", f"status {process.returncode} {errors[-300:]}")
+                    note(begun, "dead", f"status {process.returncode} {said[-300:]}")
                     first = begun + 1
                     break
                 number, *rest = json.loads(line)
@@ -624,7 +706,7 @@ def main(arguments: list[str]) -> int:
             pool.submit(watch, name, asked.seed, count, asked.keep)
             for name, count in counts.items()
         ]
-        for job in jobs:
+        for job in as_completed(jobs):
             name, tally, stories = job.result()
             print(f"{name:28}" + "".join(f"{tally[column]:20}" for column in columns), flush=True)
             total += tally

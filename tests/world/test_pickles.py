@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from posenb.world.datasets import DatasetError
+from posenb.world.datasets import DatasetError, detections
 from posenb.world.datasets.pickles import array, read_npz, read_pickle
 
 CONTENT = {
@@ -201,8 +201,17 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size(tmp_path: Path) -> No
     path = tmp_path / "data.npz"
     np.savez_compressed(path, data=np.zeros(200_000_000, np.uint8))
     assert path.stat().st_size < 300_000
-    with pytest.raises(DatasetError, match="would unpack to 200 MB"):
-        read_npz(path, "from me", "data")
+    for read in (lambda: read_npz(path, "from me", "data"), lambda: detections.load(path)):
+        with pytest.raises(DatasetError, match="would unpack to 200 MB"):
+            read()
+
+
+def test_an_entry_that_is_no_array_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("keypoints.npy", b"these are other bytes")
+    with pytest.raises(DatasetError, match="no array of points"):
+        detections.load(path)
 
 
 def test_a_file_cannot_change_what_reads_it(tmp_path: Path) -> None:

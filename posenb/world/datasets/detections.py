@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from posenb.world.datasets import joints
-from posenb.world.datasets.pickles import read_npz
+from posenb.world.datasets.pickles import read_npz, unpacked_size
 from posenb.world.datasets.records import (
     DatasetError,
     Person,
@@ -984,8 +984,13 @@ def _matrix(path: Path, rows: list[list[str]]) -> np.ndarray:
 def _arrays(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
     """npy, or the first array of points of an npz; `visible`, `score` and `joints` go with it."""
     try:
+        if content[:2] == b"PK":
+            unpacked_size(path)
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {"array": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        several = {"array": loaded} if isinstance(loaded, np.ndarray) else loaded
+        arrays = {name: a for name, a in several.items() if isinstance(a, np.ndarray)}
+    except DatasetError:
+        raise
     except Exception as error:  # NumPy raises many kinds on damaged files
         reason = f"is no file of plain arrays, or is cut off ({str(error)[:120]})"
         raise DatasetError(path, "file", reason) from error

@@ -20,11 +20,11 @@ import numpy as np
 
 from posenb.world.datasets.records import DatasetError, field, read_file
 
-__all__ = ["array", "items", "read_npz", "read_pickle"]
+__all__ = ["array", "items", "read_npz", "read_pickle", "unpacked_size"]
 
 PLAIN = re.compile(r"[<>=|]?([biufcSUO]\d*|\?)")  # no records, dates, or memory layouts
 
-UNPACKED = 20_000_000, 100  # bytes that an entry of an archive may have, and per byte of the file
+UNPACKED = 20_000_000, 100  # bytes that an archive may unpack to, and per byte of the file
 
 
 class _Refused(pickle.UnpicklingError):
@@ -188,19 +188,11 @@ def read_npz(path: Path, origin: str, key: str) -> Any:
         DatasetError: as `read_pickle`, and if there is no such entry.
     """
     try:
+        unpacked_size(path)
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in names:
                 reason = f"has no entry {key!r}; found {', '.join(names) or 'nothing'}. {origin}"
-                raise DatasetError(path, "file", reason)
-            size, most = (
-                archive.getinfo(f"{key}.npy").file_size,
-                UNPACKED[0] + UNPACKED[1] * path.stat().st_size,
-            )
-            if size > most:
-                reason = (
-                    f"{key!r} would unpack to {size / 1e6:,.0f} MB: a bomb, or damaged. {origin}"
-                )
                 raise DatasetError(path, "file", reason)
             with archive.open(f"{key}.npy") as stream:
                 version, reader = np.lib.format.read_magic(stream), np.lib.format
@@ -221,6 +213,21 @@ def read_npz(path: Path, origin: str, key: str) -> Any:
         reason = f"is no npz file, or is cut off ({error!r}). Fetch it again: {origin}"
         raise DatasetError(path, "file", reason) from error
     return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+
+
+def unpacked_size(path: Path) -> int:
+    """Bytes that the entries of a zip archive take, unpacked.
+
+    Raises:
+        DatasetError: if these are far more than the file has.
+        OSError, zipfile.BadZipFile: if it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > UNPACKED[0] + UNPACKED[1] * path.stat().st_size:
+        reason = f"would unpack to {size / 1e6:,.0f} MB: it is damaged, or meant to fill the memory"
+        raise DatasetError(path, "file", reason)
+    return size
 
 
 def array(path: Path, record: str, holder: Any, key: Any, shape: tuple[int | None, ...]) -> Any:
