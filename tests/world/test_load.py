@@ -136,6 +136,20 @@ def test_own_poses_come_back(tmp_path: Path, name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("write, load", [(coco, datasets.coco.load), (mpii, datasets.mpii.load),
+                                         (results, datasets.detections.load)])  # fmt: skip
+def test_each_loader_knows_the_home(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    load: Callable[..., object],
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path / "own.json")
+    assert len(load("~/own.json")) == 4  # type: ignore[arg-type]
+
+
 def test_home_and_paths_without_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

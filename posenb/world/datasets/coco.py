@@ -116,7 +116,7 @@ def load(
         DatasetError: if the file is missing, no JSON, has no keypoints or not these joints, has a
             damaged record, or has nobody to keep.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     content = records.read_json(path, ORIGIN)
     annotations = _annotations(path, content)
     groups = _groups(path, content, annotations)

@@ -171,7 +171,7 @@ def load(
         ValueError: if an argument is out of range.
         DatasetError: if the file is missing, damaged, of another format, or holds nobody.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     _check(minimum_score, size)
     found = read(path)
     wanted = skeleton or _usual(found.skeleton)
@@ -226,7 +226,7 @@ def track(
             shares of the picture and its size is not given.
         DatasetError: as `load`.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     _check(minimum_score, size)
     found = read(path)
     if found.share and size is None:

@@ -137,7 +137,7 @@ def sequences(
         DatasetError: if a file is missing, damaged, or not this format, lacks a subject, or holds
             no film.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     return counted(path, _films(path, keypoints, subjects), ORIGIN)
 
 
@@ -146,7 +146,7 @@ def _films(
 ) -> Iterator[Sequence3D]:
     """The films one after the other."""
     takes = read_npz(path, ORIGIN, "positions_3d")
-    found = _Keypoints(Path(keypoints)) if keypoints is not None else None
+    found = _Keypoints(Path(keypoints).expanduser()) if keypoints is not None else None
     if not isinstance(takes, dict):
         raise DatasetError(path, "positions_3d", f"expected subjects, found {type(takes).__name__}")
     unknown: list[str] = []

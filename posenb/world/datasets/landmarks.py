@@ -46,7 +46,7 @@ def load(
         ValueError: if `minimum_joints` or `margin` is out of range.
         DatasetError: if a file is missing, damaged or of another format.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_dir() or b"n_points" in read_file(path, ORIGIN)[:200]:
         files = sorted(path.rglob("*.pts")) if path.is_dir() else [path]
         if not files:

@@ -48,7 +48,7 @@ def load(
         ValueError: if `minimum_joints` or `margin` is out of range.
         DatasetError: if the file is missing, damaged, of another shape, or has nobody to keep.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     path = path / "joints.mat" if path.is_dir() else path
     content = read_mat(path, ORIGIN)
     table = content.get("joints")

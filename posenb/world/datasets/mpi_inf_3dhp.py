@@ -125,7 +125,7 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
     Raises:
         DatasetError: if the file is missing, damaged, or not this format.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         films = _common(path) if path.suffix == ".npz" else _official(path, universal)
         return counted(path, films, ORIGIN)

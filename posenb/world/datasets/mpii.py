@@ -71,7 +71,7 @@ def load(
         ValueError: if `minimum_joints` or `margin` is out of range, or for another file ending.
         DatasetError: if the file is missing, damaged, lacks fields, or has nobody to keep.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix not in (".mat", ".json"):
         raise ValueError(f"MPII files end in .mat or .json, found {path.name!r}")
     entries = list(_release(path) if path.suffix == ".mat" else _derived(path))

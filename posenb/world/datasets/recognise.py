@@ -81,7 +81,7 @@ def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
         raise DatasetError(path, "file", f"is cut off, or no npz: {str(error)[:120]}") from error
     if not any(name for name in names):
         raise DatasetError(path, "file", "holds no array")

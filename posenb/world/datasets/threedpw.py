@@ -53,7 +53,7 @@ def sequences(path: str | Path, detected: bool = False) -> Iterator[Sequence3D]:
     Raises:
         DatasetError: if a file is missing, damaged, not this format, or asks for code to be run.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     files = sorted(path.rglob("*.pkl")) if path.is_dir() else [path]
     if not files:
         raise DatasetError(path, "folder", f"holds no .pkl file. {ORIGIN}")
