@@ -355,6 +355,22 @@ def test_tables(tmp_path: Path, name: str) -> None:
     assert detections.track(path).visible.all()
 
 
+@pytest.mark.parametrize("nobody", ["-1", "-1.0", ""])
+def test_a_table_without_trackers_numbers_is_tracked_by_nearness(
+    tmp_path: Path, nobody: str
+) -> None:
+    path = tmp_path / "poses.csv"
+    people = [body(frame=f) + shift for f in EACH for shift in (0, 900)]
+    rows = [
+        f"{place // 2},{nobody},{','.join(map(str, points.ravel().tolist()))}"
+        for place, points in enumerate(people)
+    ]
+    path.write_text("\n".join(["frame,track_id," + _header("{j}_{a}"), *rows]))
+    found = detections.track(path)
+    assert found.others == 1
+    torch.testing.assert_close(found.keypoints, expected(0.0), atol=1e-2, rtol=0)
+
+
 def test_mediapipe_table_and_an_empty_row(tmp_path: Path) -> None:
     path = tmp_path / "pose.csv"
     head = ",".join(f"{a}{i}" for i in range(1, 34) for a in ("x", "y", "z", "v"))
@@ -415,6 +431,7 @@ def test_a_film_made_for_videopose3d(tmp_path: Path, layout: str) -> None:
         '{"instance_info": [{"frame_id": 1, "instances": []}]}', "1,2,3\n4,5\n",
         '{"keypoints": [{"0": [[1, 2, 3]]}], "skeleton": {"0": "nose"}}'[:-3],
         '[{"keypoints": {"x": [1, 2], "y": [1]}}]',
+        "[" * 500 + "1" + "]" * 500, '{"people": ' * 300 + "[]" + "}" * 300,
     ],
 )  # fmt: skip
 def test_other_files_are_refused_in_few_words(tmp_path: Path, content: str) -> None:

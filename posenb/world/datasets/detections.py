@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import math
 import re
@@ -31,6 +30,7 @@ from posenb.world.datasets.records import (
     gather,
     listed,
     located,
+    parse_json,
     read_file,
     say_masked,
 )
@@ -91,7 +91,6 @@ class Found(NamedTuple):
     scores: np.ndarray  # (J,), NaN where the file has none
     names: tuple[str, ...]  # of the J points
     box: tuple[float, float, float, float] | None = None
-    score: float | None = None  # of the person
     identity: str | None = None  # a tracker's
 
 
@@ -251,7 +250,7 @@ def track(
             points[place], scores[place] = members[frame].points, members[frame].scores
     places = torch.from_numpy(points * _scale(found, size))  # (F, J, 2)
     score = torch.from_numpy(scores).nan_to_num(1.0)  # (F, J)
-    marked = (score >= minimum_score) & (score > 0) & places.isfinite().all(-1)
+    marked = torch.from_numpy(_marked(scores, minimum_score)) & places.isfinite().all(-1)
     visible = marked & located(places, None, size)
     say_masked(path, int((marked & ~visible).sum()), int(marked.sum()))
     if not visible.any():
@@ -386,7 +385,7 @@ def _person(
 ) -> Person:
     columns = list(part.columns)
     points, scores = found.points[columns], found.scores[columns]
-    marked = ~(scores < minimum_score) & ~(scores <= 0) & np.isfinite(points).all(-1)
+    marked = _marked(scores, minimum_score) & np.isfinite(points).all(-1)
     box = None
     if found.box is not None and whole:
         left, top, right, bottom = (np.array(found.box) * np.tile(scale, 2)).tolist()
@@ -401,6 +400,11 @@ def _person(
         found.frame,
         size,
     )
+
+
+def _marked(scores: np.ndarray, minimum_score: float) -> np.ndarray:
+    """Which joints the detector vouches for; where it gives no score, all."""
+    return ~(scores < minimum_score) & ~(scores <= 0)  # NaN fails any comparison
 
 
 def _scale(found: Result, size: tuple[float, float] | None) -> np.ndarray:
@@ -513,11 +517,7 @@ def _chosen(path: Path, groups: Mapping[str, Sequence[Found]], person: str | int
 
 def _json(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
     """Frames and people of a JSON file."""
-    try:
-        tree = json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        reason = f"is not JSON, or is cut off: {error}. {ORIGIN}"
-        raise DatasetError(path, "file", reason) from error
+    tree = parse_json(path, content, ORIGIN)
     walk = _Walk(path)
     if isinstance(tree, dict) and isinstance(tree.get("meta_info"), dict):  # mmpose names joints
         walk.names = _table_of_names(tree["meta_info"].get("keypoint_id2name"))
@@ -638,16 +638,12 @@ class _Walk:
         kept = [piece for piece in pieces if piece is not None]
         if not kept:
             return None
-        score = next(
-            (_number(node[k]) for k in ("score", "bbox_score", "confidence") if k in node), None
-        )
         return Found(
             frame,
             np.concatenate([points for points, _, _ in kept]),
             np.concatenate([scores for _, scores, _ in kept]),
             tuple(name for _, _, names in kept for name in names),
             _box(node),
-            score,
             next((label for k in IDENTITIES if (label := _identity(node.get(k)))), None),
         )
 
@@ -684,12 +680,12 @@ class _Walk:
         return rows[:, :2], given, names
 
 
-def _deep(node: Any) -> int:
-    """Depth of nested lists of numbers; 0 if it is none."""
-    if isinstance(node, list) and node:
+def _deep(node: Any, most: int = DEPTH) -> int:
+    """Depth of nested lists of numbers; 0 if it is none, or deeper than `most`."""
+    if isinstance(node, list) and node and most:
         if all(value is None or _number(value) is not None for value in node):
             return 1
-        inner = {_deep(child) for child in node}
+        inner = {_deep(child, most - 1) for child in node}
         return inner.pop() + 1 if len(inner) == 1 and inner != {0} else 0
     return 0
 
@@ -897,8 +893,9 @@ def _wide(path: Path, header: list[str], body: list[list[str]]) -> tuple[list[st
             [_value(row[a["score"]]) if "score" in a else math.nan for a in taken.values()]
         )
         if np.isfinite(points).all(-1).any():
-            who = _identity(_value(row[who_at])) or row[who_at] if who_at is not None else None
-            people.append(Found(frame, points, scores, names, identity=who or None))
+            cell = row[who_at] if who_at is not None else ""
+            who = _identity(cell if math.isnan(_value(cell)) else _value(cell))
+            people.append(Found(frame, points, scores, names, identity=who))
     return frames, people
 
 
@@ -970,9 +967,7 @@ def _labels(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
         box = (x - across / 2, y - down / 2, x + across / 2, y + down / 2)
         good = bool(np.isfinite(box).all()) and across > 0 and down > 0
         who = _identity(cells[-1]) if len(row) - 5 - 17 * width == 2 else None
-        people.append(
-            Found("0", points[:, :2], scores, COCO17.joints, box if good else None, None, who)
-        )
+        people.append(Found("0", points[:, :2], scores, COCO17.joints, box if good else None, who))
     return ["0"], people
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "listed",
     "located",
     "number",
+    "parse_json",
     "read_file",
     "read_json",
     "say_masked",
@@ -164,9 +165,17 @@ def read_json(path: Path, origin: str) -> Any:
     Raises:
         DatasetError: if it cannot be read or is not JSON.
     """
-    text = read_file(path, origin)
+    return parse_json(path, read_file(path, origin), origin)
+
+
+def parse_json(path: Path, content: bytes, origin: str) -> Any:
+    """What the bytes of a JSON file say; the path is for messages.
+
+    Raises:
+        DatasetError: if it is not JSON.
+    """
     try:
-        return json.loads(text)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         reason = f"is not JSON, or is cut off: {error}. Unpack or fetch it again: {origin}"
         raise DatasetError(path, "file", reason) from error
