@@ -27,6 +27,7 @@ from posenb.train.sweep import t_interval
 from posenb.world.poses import PoseSet
 
 DRAWN = 500  # poses of each kind that are compared with the shots
+MOST = 200  # shots that are compared: what their pairs take grows with the square
 FEWEST, MANY = 6, 24  # shots of which some can be held out; from MANY on one split is enough
 SOURCE, ADAPTED, BARE, MIXTURES = "source", "adapted", "bare shots", "mixtures"
 
@@ -95,15 +96,15 @@ def _usual(mask: Tensor, reference: Tensor) -> Tensor:
     return pdist(seen_through(reference, mask).flatten(1)).mean()
 
 
-def energy(poses: Tensor, shots: PoseSet, reference: Tensor | None = None) -> float:
+def energy(poses: Tensor, shots: PoseSet, apart: Tensor | None = None) -> float:
     """Energy distance of poses (N, J, 2) to at least 2 shots; equal to `losses.energy_distance`.
 
     Equal where nothing is hidden and all are cropped around their joints. With joints missing,
-    E|y - y'| comes from `among`; give one reference where several are compared, default the poses.
-    Nearly unbiased for what is seen, so it may be negative.
+    `apart`, E|y - y'| of the shots, comes from `among`, by default with the poses as reference;
+    give one where several are compared. Nearly unbiased for what is seen, so it may be negative.
     """
-    gaps = among(shots, poses if reference is None else reference)
-    return float(nearness(poses, shots).scores.mean() - _pairs(gaps).mean())
+    apart = _pairs(among(shots, poses)).mean() if apart is None else apart
+    return float(nearness(poses, shots).scores.mean() - apart)
 
 
 def rank_sources(
@@ -112,7 +113,7 @@ def rank_sources(
     """Priors by their energy distance to the shots, the nearest first.
 
     Args:
-        shots: at least 2 poses.
+        shots: at least 2 poses, of which 200 are looked at.
         names: of generators; default all that are shipped for the skeleton.
         seed: of the poses drawn.
 
@@ -122,22 +123,23 @@ def rank_sources(
     names = prior.generators(shots.skeleton) if names is None else names
     if not names:
         raise ValueError(f"there is no prior of {shots.skeleton.name}")
-    device = runtime.device()
+    device, shots = runtime.device(), _few(shots)
     drawn = {}
     for name in names:
         beta = prior.load_regressor(device, skeleton_of(name))
         poses = prior.sample(prior.load_generator(name, device), beta, DRAWN, seed)
         drawn[name] = poses.float().cpu()
     reference = torch.cat(list(drawn.values()))[:: len(drawn)]
-    found = [(name, energy(poses, shots, reference)) for name, poses in drawn.items()]
+    apart = _pairs(among(shots, reference)).mean()
+    found = [(name, energy(poses, shots, apart)) for name, poses in drawn.items()]
     return sorted(found, key=lambda pair: pair[1])
 
 
 def hold_out(shots: PoseSet, seed: int = 0) -> list[tuple[PoseSet, PoseSet]]:
     """Pairs of shots to learn from and shots held out; people of one picture stay together.
 
-    A third is held out. Of fewer than 24 shots that is too little to tell anything, so every third
-    is held out once; of fewer than 6 none can be spared, and the list is empty.
+    A third is held out, at most 200. Of fewer than 24 shots that is too little to tell anything,
+    so every third is held out once; of fewer than 6 none can be spared: no pairs.
     """
     if len(shots) < FEWEST:
         return []
@@ -148,7 +150,7 @@ def hold_out(shots: PoseSet, seed: int = 0) -> list[tuple[PoseSet, PoseSet]]:
     order = torch.randperm(len(names), generator=runtime.generator((seed, 6))).tolist()
     part = {names[i]: place % 3 for place, i in enumerate(order)}
     numbers = torch.tensor([part[group] for group in groups])  # (M,)
-    pairs = [(shots[numbers != k], shots[numbers == k]) for k in range(3)]
+    pairs = [(shots[numbers != k], _few(shots[numbers == k])) for k in range(3)]
     return pairs[: 1 if len(shots) >= MANY else 3]
 
 
@@ -248,6 +250,11 @@ def table(report: Mapping[str, Any]) -> str:
     for kind, row in report["rows"].items():
         lines.append(f"{kind:12}{row['distance']:10.3f}{row['spread']:8.2f}{row['recall']:8.2f}")
     return "\n".join(lines)
+
+
+def _few(shots: PoseSet) -> PoseSet:
+    """Some of many, evenly spread."""
+    return shots[torch.linspace(0, len(shots) - 1, min(MOST, len(shots))).round().long()]
 
 
 def _visible(shots: PoseSet) -> Tensor:
