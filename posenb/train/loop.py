@@ -28,6 +28,8 @@ Call = ParamSpec("Call")
 _KINDS: dict[str, type | tuple[type, ...]]
 _KINDS = {"step": int, "seconds": (int, float), "rows": list, "pending": list}
 
+_LARGEST = 1e300  # a whole number in a file may be larger than any float
+
 _WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
 
 
@@ -327,7 +329,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     wrong += [f"what is called {str(name)[:20]!r}" for name in state.keys() - kinds.keys()]
     if not wrong and not state["step"] >= 0:
         wrong.append("step")
-    if not wrong and not 0 <= state["seconds"] < math.inf:
+    if not wrong and not 0 <= state["seconds"] < _LARGEST:
         wrong.append("seconds")
     for name in ("rows", "pending"):
         if name not in wrong and not all(map(_is_row, state[name])):
@@ -347,7 +349,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 def _is_row(row: Any) -> bool:
     """Whether it is a row of a history: finite numbers by their names."""
     return isinstance(row, dict) and all(
-        isinstance(name, str) and isinstance(value, int | float) and math.isfinite(value)
+        isinstance(name, str) and isinstance(value, int | float) and abs(value) < _LARGEST
         for name, value in row.items()
     )
 

@@ -383,6 +383,17 @@ def test_a_command_that_is_stopped_ends_with_130(
     assert capsys.readouterr().err == "posenb: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    "altered", [{"seconds": 10**400}, {"rows": [{"step": 10**400}]}, {"pending": [{"a": 10**400}]}]
+)
+def test_numbers_that_no_float_holds_are_refused(tmp_path: Path, altered: dict[str, Any]) -> None:
+    checkpoint = tmp_path / "a.pt"
+    loop.fit(TinyTask(), 2, checkpoint=checkpoint, progress=False)
+    checkpoints.save_checkpoint(checkpoint, checkpoints.load_checkpoint(checkpoint) | altered)
+    with pytest.raises(ValueError, match=r"a\.pt is no checkpoint"):
+        loop.fit(TinyTask(), 3, checkpoint=checkpoint, progress=False)
+
+
 @pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "NAdam"])
 def test_a_sound_state_of_any_optimiser_is_taken(kind: str, tmp_path: Path) -> None:
     class Task(loop.Saved):
