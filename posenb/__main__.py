@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import importlib
 import inspect
@@ -339,7 +338,7 @@ def _flexpose(options: argparse.Namespace) -> int:
         layers=options.layers,
         objective=options.objective,
         seed=options.seed,
-        recipe=usual if steps is None else dataclasses.replace(usual, steps=steps),
+        recipe=usual if steps is None else replace(usual, steps=steps),
         readers=flexpose.Readers.load(source, device=device),
     )
     checkpoint = options.out / "adapting.pt"
@@ -376,10 +375,8 @@ def _lift(options: argparse.Namespace) -> int:
         raise ValueError("give both --width and --height, or neither where the file knows them")
     size = None if options.width is None else (options.width, options.height)
     recipe = replace(METHODS[lifters.METHOD], steps=TEACHING.steps, batch=TEACHING.batch)
-    path = options.film.expanduser()
-    track = detections.track(path, options.person, size=size)
-    out = options.out or Path(f"{path.resolve().stem}_3d")
-    out.mkdir(parents=True, exist_ok=True)  # now, not after minutes of lifting
+    track = detections.track(options.film, options.person, size=size)
+    out = _usable(options.out or Path(f"{options.film.resolve().stem}_3d"))
     made = film.lift_film(
         track,
         options.fps,
