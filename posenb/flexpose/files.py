@@ -58,6 +58,8 @@ def read_shots(path: str | Path, margin: float = 1.25, skeleton: Skeleton = BODY
         ValueError: if fewer than 2 people show enough.
     """
     poses = datasets.load(path, skeleton=skeleton, margin=margin)
+    if len(poses) < 2:
+        raise ValueError(f"{path} holds {len(poses)} person, expected at least 2 people")
     visible = poses.visible
     if visible is None:
         return recrop(poses, margin)

@@ -114,7 +114,7 @@ def test_one_pose_is_too_few(own: Path, tmp_path: Path, capsys: pytest.CaptureFi
     content["annotations"] = content["annotations"][:1]
     (tmp_path / "one.json").write_text(json.dumps(content))
     assert command_line.main(few(tmp_path / "one.json", tmp_path / "out")) == 2
-    assert "1 of 1 people show at least" in capsys.readouterr().err
+    assert "holds 1 person, expected at least 2" in capsys.readouterr().err
 
 
 def test_the_explorers_matrices_are_learned_and_shipped(

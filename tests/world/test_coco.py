@@ -186,11 +186,11 @@ DAMAGED = {
     "true": (record(keypoints=[True, *FLAT[1:]]), "annotation 1001", "'True'"),
     "a word as v": (record(keypoints=[1, 1, "seen", *FLAT[3:]]), "annotation 1001", "'seen'"),
     "points of 4": (record(keypoints=[[1, 2, 2, 3]] * 17), "annotation 1001", "[x, y, v]"),
-    "no people": (broken(lambda d: d.update(annotations=[])), "all people", "labelled joint"),
+    "no people": (broken(lambda d: d.update(annotations=[])), "all people", "it has no people"),
     "people without joints": (
         broken(lambda d: d.update(annotations=[annotation(3, 0)])),
         "all people",
-        "nobody in this file has a labelled joint: 1 without a labelled joint",
+        "nobody in this file can be used: 1 without a labelled joint",
     ),
     "all crowds": (
         broken(lambda d: [a.update(iscrowd=1) for a in d["annotations"]]),

@@ -456,3 +456,39 @@ def test_an_empty_folder_and_a_missing_file(tmp_path: Path) -> None:
         detections.load(tmp_path)
     with pytest.raises(DatasetError, match="cannot be read"):
         detections.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_film_of_coco_annotations(tmp_path: Path, tracked: bool) -> None:
+    names = [*COCO17.joints[:5], *COCO17.joints[:4:-1]]  # their own order
+    images, people = [], []
+    for frame in range(5):
+        images.append({"id": frame + 1, "file_name": f"frame_{frame:06d}.PNG"})
+        for who, left in enumerate((100.0, 900.0)):
+            flat = [n for j in range(17) for n in (left + 9 * j + frame, 50.0 + 11 * j, 2 - j % 2)]
+            if frame == 2 and who == 0:
+                continue  # out of sight
+            if frame == 3:
+                flat[3:6] = [0, 0, 0]
+            people.append(
+                {"id": len(people) + 1, "image_id": frame + 1, "category_id": 7, "keypoints": flat,
+                 "bbox": [left, 50, 160, 190], "attributes": {"track_id": who} if tracked else {}}
+            )  # fmt: skip
+    path = tmp_path / "person_keypoints_default.json"
+    category = {"id": 7, "name": "person", "keypoints": names}
+    path.write_text(json.dumps({"images": images, "annotations": people, "categories": [category]}))
+    film, other = (detections.track(path, person=who) for who in (0, 1))
+    assert len(film) == 5 and film.others == 1 and film.skeleton.joints == tuple(names)
+    # A tracker's number, or the place in the order of what is seen: more is of the second.
+    first, second = (film, other) if tracked else (other, film)
+    assert first.visible.any(1).tolist() == [True, True, False, True, True]
+    assert second.visible.sum(1).tolist() == [17, 17, 17, 16, 17]
+    torch.testing.assert_close(second.keypoints[4, 2], torch.tensor([922.5, 72.5]))
+
+
+def test_what_is_no_text_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "film"
+    for content in (b"MATLAB 5.0 MAT-file\0\1\2", b"\x89PNG\r\n\0\0", b"RIFF\0\0\0\0AVI "):
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match="no text"):
+            detections.track(path)

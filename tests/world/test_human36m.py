@@ -326,3 +326,20 @@ def test_a_file_that_is_missing_damaged_or_hostile_is_refused(file: Path, tmp_pa
 def test_wrong_arguments_are_named(wrong: dict[str, Any], why: str, file: Path) -> None:
     with pytest.raises(ValueError, match=why):
         human36m.load(file, **wrong)
+
+
+@pytest.mark.parametrize("name", ["s9", "S09", "9", 9, "Subject9", "subject_09", " S9 "])
+def test_subjects_in_other_spellings(file: Path, tmp_path: Path, name: Any) -> None:
+    wanted = list(human36m.sequences(file, subjects=("S9",)))
+    path = write(tmp_path / "other.npz", {name: content()["S9"]})
+    companion = write(
+        tmp_path / "data_2d.npz",
+        {name: {take: [np.full((6, 17, 2), 5.0)] * 4 for take in content()["S9"]}},
+        "positions_2d",
+        metadata={"keypoints_symmetry": [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]},
+    )
+    for keypoints in (None, companion):
+        found = list(human36m.sequences(path, keypoints))
+        assert [film.subject for film in found] == ["S9"] * len(wanted)
+        torch.testing.assert_close(found[1].camera.translation, wanted[1].camera.translation)
+        torch.testing.assert_close(found[5].joints3d, wanted[5].joints3d)

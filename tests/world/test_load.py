@@ -281,3 +281,58 @@ def test_damaged_landmarks(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.pts").write_text(content)
     with pytest.raises(DatasetError):
         datasets.load(tmp_path / "a.pts")
+
+
+LOADERS = {
+    "coco": datasets.coco.load,
+    "mpii": datasets.mpii.load,
+    "lsp": datasets.lsp.load,
+    "human36m": datasets.human36m.load,
+    "mpi_inf_3dhp": datasets.mpi_inf_3dhp.load,
+    "threedpw": datasets.threedpw.load,
+}
+
+
+@pytest.mark.parametrize("loader", list(LOADERS))
+@pytest.mark.parametrize("name", ["coco", "results", "mpii", "lsp", "npz", "csv"])
+def test_a_loader_says_what_a_file_of_another_kind_is(
+    tmp_path: Path, name: str, loader: str
+) -> None:
+    kind, write = KINDS[name]
+    if kind == loader:
+        return
+    path = tmp_path / ("file.mat" if name == "lsp" else "file.json")
+    write(path)
+    with pytest.raises(DatasetError, match=f"datasets.load.*{kind}:PATH") as caught:
+        LOADERS[loader](path)
+    assert len(caught.value.reason) <= 500
+    assert len(datasets.load(path)) == 4
+
+
+PROJECTS = {
+    "VIA": {"1.jpg12": {"filename": "1.jpg", "regions": [{"region_attributes": {"n": "nose"}}]}},
+    "labelme": {"shapes": [{"label": "nose", "points": [[1, 2]]}], "imageData": None},
+    "Label Studio": [{"annotations": [{"result": [{"value": {"x": 1, "keypointlabels": ["a"]}}]}]}],
+    "Supervisely": {"size": {}, "objects": [{"classTitle": "person", "nodes": {}}]},
+}
+
+
+@pytest.mark.parametrize("tool", list(PROJECTS))
+def test_own_formats_of_annotation_tools_are_named(tmp_path: Path, tool: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(PROJECTS[tool]))
+    for read in (datasets.load, datasets.coco.load, datasets.mpii.load, files.read_shots):
+        with pytest.raises(DatasetError, match=f"{tool}: export it as COCO"):
+            read(path)
+
+
+def test_who_wants_full_poses_is_not_told_to_lower_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    coco(path)
+    content = json.loads(path.read_text())
+    for person in content["annotations"]:
+        person["keypoints"][29] = 0
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="nobody has all 17 joints.*most is 16") as caught:
+        datasets.full_poses(str(path))
+    assert "minimum_joints" not in str(caught.value)

@@ -149,7 +149,9 @@ def test_poses_and_their_crops(file: Path) -> None:
         rtol=0,
     )
     assert poses.keypoints.min() >= 0 and poses.keypoints.max() <= 1
-    with pytest.raises(DatasetError, match="none has 17 visible joints of BODY17; the most is 15"):
+    with pytest.raises(
+        DatasetError, match="nobody has all 17 joints of BODY17 visible; the most is 15"
+    ):
         threedpw.load(file, minimum_joints=17)
     flat = threedpw.load(file, minimum_joints=17, detected=True)
     assert len(flat) == 2 * 4 and flat.joints3d is None and flat.camera is None

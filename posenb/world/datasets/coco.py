@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from posenb.world.datasets import joints, records
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import (
     FARTHEST,
     WIDTHS,
@@ -72,6 +73,7 @@ class Reading:
     read: int = 0  # records that gave people
 
 
+@only("coco")
 def load(
     path: str | Path,
     minimum_joints: int = 1,

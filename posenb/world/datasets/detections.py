@@ -285,10 +285,12 @@ def read(path: Path) -> Result:
             frames, people, shift = (*_arrays(path, content), 0.0)
         elif start[:1] in (b"{", b"["):
             frames, people, shift = (*_json(path, content), 0.5)
+        elif b"\0" in content[:4096]:
+            raise DatasetError(path, "file", f"is no text, no JSON, no npz and no npy: {ORIGIN}")
         else:
             frames, people, shift = (*_table(path, content), 0.0)
     if not people:
-        reason = f"nobody was found in any of {len(frames)} frames: {ORIGIN}"
+        reason = f"nobody, or no points that are known, in any of {len(frames)} frames: {ORIGIN}"
         raise DatasetError(path, "all frames", reason)
     people = _alike(path, _told_apart(people))
     share = _shares(people)
@@ -481,7 +483,8 @@ def _people(found: Result) -> dict[str, list[Found]]:
             name = str(len(groups))
             groups[name] = {frame: person}
             last[name] = (now, *boxes[i])
-    return {name: list(members.values()) for name, members in groups.items()}
+    ranked = sorted((list(members.values()) for members in groups.values()), key=_seen)[::-1]
+    return {str(place): members for place, members in enumerate(ranked)}
 
 
 def _extent(person: Found) -> tuple[np.ndarray, float]:
@@ -523,6 +526,8 @@ def _json(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
         walk.names = _table_of_names(tree["meta_info"].get("keypoint_id2name"))
     if isinstance(tree, dict) and isinstance(tree.get("skeleton"), dict) and "keypoints" in tree:
         walk.easy_vitpose(tree)
+    elif isinstance(tree, dict) and isinstance(tree.get("annotations"), list):
+        walk.annotated(tree)
     else:
         walk.visit(tree, None, 0)
     return walk.frames, walk.people
@@ -559,6 +564,32 @@ class _Walk:
                 if made is not None:
                     flipped = np.ascontiguousarray(made.points[:, ::-1])
                     self.people.append(made._replace(points=flipped, identity=str(identity)))
+
+    def annotated(self, tree: dict[str, Any]) -> None:
+        """A film of COCO annotations, such as CVAT's of a video; pictures are its frames."""
+        categories, images = (
+            {
+                _label(entry.get("id")): entry
+                for entry in tree.get(key) or ()
+                if isinstance(entry, dict)
+            }
+            for key in ("categories", "images")
+        )
+        files = {key: _label(image.get("file_name")) or key for key, image in images.items()}
+        self.frames = [frame for frame in files.values() if frame]
+        for entry in tree["annotations"]:
+            if not isinstance(entry, dict) or not entry.get("keypoints") or entry.get("iscrowd"):
+                continue
+            names = categories.get(_label(entry.get("category_id")), {}).get("keypoints")
+            self.names = tuple(map(str, names)) if isinstance(names, list) else None
+            own = _label(entry.get("image_id"))
+            frame = files.get(own) or own or "0"
+            self.frames.append(frame)
+            further = entry.get("attributes")
+            number = further.get("track_id") if isinstance(further, dict) else None
+            made = self.person(entry, frame)
+            if made is not None:
+                self.people.append(made._replace(identity=_identity(number)))
 
     def visit(self, node: Any, frame: str | None, depth: int) -> None:
         """Take what is in a node; `frame` is where it stands, None outside of any."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from posenb.world.cameras import Camera
 from posenb.world.datasets.pickles import array, items, read_npz
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import DatasetError, field
 from posenb.world.datasets.sequences import (
     Sequence3D,
@@ -82,7 +85,16 @@ S11 .149432287 -.156502277 .76812339 -.602630436 -1609.81531 5177.33594 1537.896
 S11 .589425147 -.781887711 .139912114 -.147153616 -1590.73804 -3854.16895 1578.01758
 """
 
+SUBJECTS = tuple(dict.fromkeys(line.split()[0] for line in PLACES.strip().split("\n")))
+
 log = logging.getLogger(__name__)
+
+
+def official(subject: Any) -> str:
+    """A subject as the data set calls it, S9, where others write s9, S09, 9 or Subject 9."""
+    name = str(subject)[:80].strip()
+    match = re.fullmatch(r"(?:s|subj|subject|sub)?[ _-]*0*(\d{1,2})", name, re.IGNORECASE)
+    return f"S{match[1]}" if match else name
 
 
 def camera(subject: str) -> Camera:
@@ -95,11 +107,11 @@ def camera(subject: str) -> Camera:
     Raises:
         ValueError: for a subject without published calibration.
     """
+    subject = official(subject)
     places = [line.split() for line in PLACES.split("\n") if line.startswith(f"{subject} ")]
     if not places:
-        known = dict.fromkeys(line.split()[0] for line in PLACES.strip().split("\n"))
         raise ValueError(
-            f"no calibration of {subject!r} is published; known are {', '.join(known)}"
+            f"no calibration of {subject!r} is published; known are {', '.join(SUBJECTS)}"
         )
     lens = torch.tensor(
         [[float(number) for number in line.split()[1:]] for line in LENSES.strip().split("\n")],
@@ -150,7 +162,8 @@ def _films(
     if not isinstance(takes, dict):
         raise DatasetError(path, "positions_3d", f"expected subjects, found {type(takes).__name__}")
     unknown: list[str] = []
-    for subject in subjects or takes:
+    takes = _official(takes)
+    for subject in map(official, subjects or takes):
         try:
             cameras = camera(subject)
         except ValueError as error:
@@ -186,6 +199,12 @@ def _films(
         log.warning("%s: passed over a subject: %s", path, reason)
 
 
+def _official(takes: dict[Any, Any]) -> dict[str, Any]:
+    """What a file has of each subject; of two spellings of one the data set's own counts."""
+    return {official(s): takes[s] for s in takes} | {s: takes[s] for s in takes if s in SUBJECTS}
+
+
+@only("human36m")
 def load(
     path: str | Path,
     minimum_joints: int = 1,
@@ -232,7 +251,8 @@ class _Keypoints:
     def __init__(self, path: Path) -> None:
         """Read the file and tell its joints by which of them are left."""
         self.path = path
-        self.takes = read_npz(path, ORIGIN, "positions_2d")
+        takes = read_npz(path, ORIGIN, "positions_2d")
+        self.takes = _official(takes) if isinstance(takes, dict) else takes
         metadata = read_npz(path, ORIGIN, "metadata")
         sides = items(path, "metadata", metadata, "keypoints_symmetry")
         for skeleton, lefts in self.LEFTS:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from posenb.world.datasets.matlab import read_mat
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import DatasetError, Person, gather, listed
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import LSP14, Skeleton
@@ -19,6 +20,7 @@ ORIGIN = (
 )
 
 
+@only("lsp")
 def load(
     path: str | Path,
     minimum_joints: int = 1,

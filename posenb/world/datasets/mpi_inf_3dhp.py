@@ -15,6 +15,7 @@ from torch import Tensor
 from posenb.world.cameras import Camera
 from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.pickles import array, read_npz
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import DatasetError, field, listed
 from posenb.world.datasets.sequences import (
     Sequence3D,
@@ -140,6 +141,7 @@ def sequences(path: str | Path, universal: bool = False) -> Iterator[Sequence3D]
     return (film for file in files for film in counted(file, _official(file, universal), ORIGIN))
 
 
+@only("mpi_inf_3dhp")
 def load(
     path: str | Path,
     minimum_joints: int = 1,

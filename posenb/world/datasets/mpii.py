@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posenb.world.datasets.matlab import read_mat
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import (
     FARTHEST,
     DatasetError,
@@ -33,6 +34,7 @@ SCALE_PIXELS = 200  # MPII's `scale` is the person's height in units of 200 pixe
 NOBODY = "without a labelled joint"
 
 
+@only("mpii")
 def load(
     path: str | Path,
     minimum_joints: int = 1,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 from posenb.world.datasets.detections import POINTS, is_table
 from posenb.world.datasets.landmarks import ROW as WFLW
 from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.records import DatasetError, listed
+from posenb.world.poses import PoseSet
 
-__all__ = ["recognise"]
+__all__ = ["only", "recognise"]
 
 KNOWN = (
     "COCO, CrowdPose and the like (JSON), MPII (.mat, JSON), LSP (joints.mat), Human3.6M and "
@@ -28,7 +33,69 @@ VARIABLES = {  # of MATLAB files
 }
 MEMBERS = {"positions_3d": "human36m", "data": "mpi_inf_3dhp"}  # of npz files
 
+CALLED = {  # kinds, for people
+    "coco": "COCO keypoints",
+    "mpii": "MPII",
+    "lsp": "Leeds Sports Pose (LSP)",
+    "faces": "landmarks of faces",
+    "detections": "the result of a detector, or plain points",
+    "human36m": "Human3.6M",
+    "mpi_inf_3dhp": "MPI-INF-3DHP",
+    "threedpw": "3DPW",
+}
+# Keys that only the own formats of annotation tools have.
+RAW = {
+    "_via_settings": "a project of VIA",
+    "region_attributes": "an export of VIA",
+    "imageData": "a file of labelme",
+    "keypointlabels": "a raw export of Label Studio",
+    "classTitle": "a project of Supervisely",
+}
+
+Arguments = ParamSpec("Arguments")
+Loader = Callable[Concatenate[str | Path, Arguments], PoseSet]
+
 log = logging.getLogger(__name__)
+
+
+class Project(DatasetError):
+    """An annotation tool's own format, of which there are exports that are read."""
+
+
+def only(kind: str) -> Callable[[Loader[Arguments]], Loader[Arguments]]:
+    """A loader of one kind that says what a file is which it refuses, if that is another kind."""
+
+    def wrap(load: Loader[Arguments]) -> Loader[Arguments]:
+        @functools.wraps(load)
+        def told(
+            path: str | Path, *arguments: Arguments.args, **options: Arguments.kwargs
+        ) -> PoseSet:
+            try:
+                return load(path, *arguments, **options)
+            except DatasetError as error:
+                if _cut(error):
+                    raise
+                try:
+                    found = recognise(path)
+                except Project:
+                    raise
+                except DatasetError:  # nothing that is known: the loader's own reason says more
+                    found = kind
+                if found in (kind, "motion"):
+                    raise
+                reason = f"is not {CALLED[kind]}, but seems to be {CALLED[found]}: "
+                reason += f"datasets.load(path), or {found}:PATH in a command, reads such files"
+                raise DatasetError(path, "file", f"{reason} ({error.reason})") from error
+
+        return told
+
+    return wrap
+
+
+def _cut(error: DatasetError) -> bool:
+    """Whether a file is JSON that breaks off or is damaged: its keys tell too little then."""
+    cause = error.__cause__
+    return isinstance(cause, json.JSONDecodeError) and cause.doc.lstrip()[:1] in ("{", "[")
 
 
 def recognise(path: str | Path) -> str:
@@ -105,8 +172,13 @@ def _json(path: Path) -> str:
     start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"{" and re.search(rb'"annotations"\s*:', content):
         return "coco"
-    if re.search(rb'"joints_vis"\s*:', content):
+    marks = [f'"{key}"'.encode() in content for key in ("joints", "center", "scale")]
+    if all(marks) or re.search(rb'"joints_vis"\s*:', content):
         return "mpii"
+    for key, what in RAW.items():
+        if f'"{key}"'.encode() in content:
+            reason = f"is {what}: export it as COCO keypoints, which datasets.load reads"
+            raise Project(path, "file", reason)
     keys = (*POINTS, "people", "bodies", "instances", "instance_info", "landmarks", "x")
     if any(f'"{key}"'.encode() in content for key in keys):
         return "detections"

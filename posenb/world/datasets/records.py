@@ -18,6 +18,7 @@ from posenb.world.skeletons import Skeleton, convert
 __all__ = [
     "DatasetError",
     "Person",
+    "few",
     "field",
     "gather",
     "listed",
@@ -127,7 +128,7 @@ def say_passed(path: str | Path, passed: Mapping[str, int], kept: int) -> None:
     reasons = "; ".join(f"{passed[reason]} {reason}" for reason in often)
     count = sum(passed.values())
     if not kept:
-        reason = f"nobody in this file has a labelled joint{': ' if reasons else ''}{reasons}"
+        reason = f"nobody in this file can be used: {reasons or 'it has no people'}"
         raise DatasetError(path, f"all people ({count})", reason)
     if count:
         log.warning("%s: passed over %d of %d: %s", path, count, count + kept, reasons)
@@ -276,11 +277,8 @@ def gather(
     if not len(kept):
         pairs = zip(skeleton.joints, converted.status, strict=True)
         lacks = listed(joint for joint, how in pairs if how == "missing")
-        reason = (
-            f"none has {minimum_joints} labelled joints of {skeleton.name}; the most is "
-            f"{int(counts.max())}: lower minimum_joints"
-            + (f" (its joints make no {lacks})" if lacks else "")
-        )
+        reason = few(minimum_joints, int(counts.max()), skeleton, "labelled")
+        reason += f" (its joints make no {lacks})" if lacks else ""
         raise DatasetError(path, f"all {len(people)} people", reason)
     pictures = tuple(people[i].picture for i in kept.tolist())
     squares = torch.eye(2, dtype=torch.float64) * side.unsqueeze(-1)  # (N, 2, 2)
@@ -294,6 +292,15 @@ def gather(
         visible[kept],
         pictures if any(pictures) else None,
         torch.cat([squares, corner.unsqueeze(-1)], -1)[kept].float(),
+    )
+
+
+def few(minimum: int, most: int, skeleton: Skeleton, how: str) -> str:
+    """Why nobody is kept. Who asks for all joints cannot do with fewer, so no advice for them."""
+    if minimum == len(skeleton):
+        return f"nobody has all {minimum} joints of {skeleton.name} {how}; the most is {most}"
+    return f"none has {minimum} {how} joints of {skeleton.name}; the most is {most}" + (
+        ": lower minimum_joints" if most else ""
     )
 
 

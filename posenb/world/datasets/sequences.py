@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from posenb.world.cameras import Camera, concatenate
-from posenb.world.datasets.records import WIDTHS, DatasetError, located
+from posenb.world.datasets.records import WIDTHS, DatasetError, few, located
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, Skeleton, convert
 
@@ -289,10 +289,7 @@ def take_poses(
         frames = every * kept.nonzero().squeeze(-1)  # (n,)
         picture += [f"{sequence.source}, frame {frame}" for frame in frames.tolist()]
     if not parts:
-        reason = (
-            f"none has {minimum_joints} visible joints of {skeleton.name}; the most is {most}"
-            + (": lower minimum_joints" if most else "")
-        )
+        reason = few(minimum_joints, most, skeleton, "visible")
         raise DatasetError(path, f"all {seen} poses", reason)
     crops_all, joints_all, visible_all, cameras, affine = zip(*parts, strict=True)
     return PoseSet(

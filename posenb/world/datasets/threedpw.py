@@ -11,6 +11,7 @@ from torch import Tensor
 
 from posenb.world.cameras import Camera
 from posenb.world.datasets.pickles import array, items, read_pickle
+from posenb.world.datasets.recognise import only
 from posenb.world.datasets.records import DatasetError, field
 from posenb.world.datasets.sequences import (
     Sequence3D,
@@ -61,6 +62,7 @@ def sequences(path: str | Path, detected: bool = False) -> Iterator[Sequence3D]:
         yield from counted(file, _films(file, detected), ORIGIN)
 
 
+@only("threedpw")
 def load(
     path: str | Path,
     minimum_joints: int = 1,
