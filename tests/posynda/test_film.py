@@ -45,8 +45,8 @@ def test_every_rate_gives_as_many_frames_and_much_the_same_poses(fps):
     assert found.valid.all() and found.visible.all()
     assert not found.joints3d[:, 0].any()  # from the pelvis
     assert error(found, truth) < 150  # the lifter's own error is about 100
-    shuffled = error(found, truth[torch.randperm(len(truth)), :].flip(-1))
-    assert error(found, truth) < 0.5 * shuffled
+    late = truth.roll(round(fps / 5), 0)  # by a fifth of a second
+    assert error(found, truth) < 0.8 * error(found, late)
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OPENPOSE18], ids=lambda s: s.name)

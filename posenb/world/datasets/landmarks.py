@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
 from posenb.world.datasets import joints
-from posenb.world.datasets.records import DatasetError, Person, gather, read_file
+from posenb.world.datasets.records import DatasetError, Person, gather, parse_number, read_file
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import FACE68, Skeleton
 
@@ -67,7 +66,7 @@ def _face(path: Path) -> Person:
     if match is None:
         reason = f"is no .pts file, or is cut off: version, n_points and {{...}}. {ORIGIN}"
         raise DatasetError(path, "file", reason)
-    numbers = [_number(path, "landmarks", word) for word in match[2].split()]
+    numbers = [parse_number(path, "landmarks", word) for word in match[2].split()]
     if len(numbers) % 2 or len(numbers) // 2 not in POINTS:
         reason = f"expected 68 or 98 landmarks of two numbers, found {len(numbers)} numbers"
         raise DatasetError(path, "landmarks", reason)
@@ -86,7 +85,7 @@ def _wflw(path: Path) -> list[Person]:
         if len(words) != ROW:
             reason = f"expected {ROW} words (98 landmarks, box, 6 marks, picture), found"
             raise DatasetError(path, record, f"{reason} {len(words)}. {ORIGIN}")
-        values = [_number(path, record, word) for word in words[:200]]
+        values = [parse_number(path, record, word) for word in words[:200]]
         points = [values[i : i + 2] for i in range(0, 196, 2)]
         left, top, right, bottom = values[196:]
         box = (left, top, right, bottom) if right > left and bottom > top else None
@@ -94,12 +93,3 @@ def _wflw(path: Path) -> list[Person]:
             Person(points, [True] * 98, box, "unknown", f"{words[-1]} / line {number}", words[-1])
         )
     return people
-
-
-def _number(path: Path, record: str, word: str) -> float:
-    """A number; NaN (not placed) stays NaN."""
-    try:
-        value = float(word)
-    except ValueError as error:
-        raise DatasetError(path, record, f"expected numbers, found {word[:40]!r}") from error
-    return value if math.isfinite(value) else math.nan

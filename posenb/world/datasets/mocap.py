@@ -21,7 +21,7 @@ from torch import Tensor
 
 from posenb.world import motion
 from posenb.world.datasets import joints
-from posenb.world.datasets.records import DatasetError, listed, read_file
+from posenb.world.datasets.records import DatasetError, listed, parse_number, read_file
 from posenb.world.datasets.sequences import body
 from posenb.world.skeletons import BODY17
 
@@ -199,11 +199,11 @@ def _bvh(path: Path, content: str) -> tuple[dict[str, np.ndarray], float]:
     head, tail = parted
     found = _hierarchy(path, head.split())
     numbers = re.match(r"\s*Frames:\s*(\d+)\s*Frame\s*Time:\s*(\S+)", tail, re.IGNORECASE)
-    seconds = _float(path, "Frame Time", numbers[2]) if numbers else math.nan
+    seconds = parse_number(path, "Frame Time", numbers[2]) if numbers else math.nan
     if numbers is None or not 0 < seconds < 10:
         raise DatasetError(path, "MOTION", "expected 'Frames: N' and 'Frame Time: seconds'")
     width = sum(len(joint.channels) for joint in found)
-    values = [_float(path, "motion", word) for word in tail[numbers.end() :].split()]
+    values = [parse_number(path, "motion", word) for word in tail[numbers.end() :].split()]
     count = len(values) // width if width else 0
     if not count:
         reason = f"expected rows of {width} numbers, found {len(values)} numbers"
@@ -233,7 +233,9 @@ def _hierarchy(path: Path, words: Sequence[str]) -> list[_Joint]:
                 found.append(_Joint(name, parent, np.zeros(3)))
                 opened = True
             elif word == "OFFSET":
-                offset = [_float(path, found[stack[-1]].name, w) for w in words[at + 1 : at + 4]]
+                offset = [
+                    parse_number(path, found[stack[-1]].name, w) for w in words[at + 1 : at + 4]
+                ]
                 found[stack[-1]].offset = np.array(offset).reshape(3)
                 at += 3
             elif word == "CHANNELS":
@@ -424,14 +426,16 @@ def _asf(path: Path) -> tuple[Bones, bool]:
     if order is None or "bonedata" not in sections or "hierarchy" not in sections:
         raise DatasetError(path, "file", f"is no ASF, or is cut off. {ORIGIN}")
     root_axis = re.search(r"(?i)orientation\s+(.*)", sections["root"])
-    numbers = [_float(path, "root", w) for w in (root_axis[1].split() if root_axis else [])][:3]
+    numbers = [parse_number(path, "root", w) for w in (root_axis[1].split() if root_axis else [])][
+        :3
+    ]
     data: Bones = {"root": (None, np.zeros(3), numbers, order[1].lower().split())}
     for block in re.findall(r"(?is)\bbegin\b(.*?)\bend\b", sections["bonedata"]):
         fields = dict(re.findall(r"(?m)^\s*(\w+)\s+(.*?)\s*$", block))
         name = fields.get("name", "")
-        direction = [_float(path, name, w) for w in fields.get("direction", "").split()]
-        length = _float(path, name, fields.get("length", "nan"))
-        axis = [_float(path, name, w) for w in fields.get("axis", "").split()[:3]]
+        direction = [parse_number(path, name, w) for w in fields.get("direction", "").split()]
+        length = parse_number(path, name, fields.get("length", "nan"))
+        axis = [parse_number(path, name, w) for w in fields.get("axis", "").split()[:3]]
         if not name or len(direction) != 3 or not math.isfinite(length):
             raise DatasetError(path, f"bone {name or '?'}", "needs name, direction and length")
         freedom = fields.get("dof", "").lower().split()
@@ -459,21 +463,12 @@ def _amc_frames(path: Path, content: str) -> Iterator[dict[str, list[float]]]:
         elif frame is None:
             raise DatasetError(path, "file", f"is neither BVH nor AMC. {ORIGIN}")
         else:
-            frame[words[0]] = [_float(path, words[0][:40], word) for word in words[1:]]
+            frame[words[0]] = [parse_number(path, words[0][:40], word) for word in words[1:]]
     if frame is not None:
         yield frame
 
 
 # ---- bodies -------------------------------------------------------------------------------------
-
-
-def _float(path: Path, record: str, word: str) -> float:
-    """A number; NaN (not known) for an infinite one."""
-    try:
-        value = float(word.replace(",", "."))
-    except ValueError as error:
-        raise DatasetError(path, record, f"expected a number, found {word[:40]!r}") from error
-    return value if math.isfinite(value) else math.nan
 
 
 def _legs(places: Tensor, names: Sequence[str]) -> float:

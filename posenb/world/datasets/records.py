@@ -25,6 +25,7 @@ __all__ = [
     "located",
     "number",
     "parse_json",
+    "parse_number",
     "read_file",
     "read_json",
     "say_masked",
@@ -208,6 +209,19 @@ def number(value: Any) -> float:
         return float(value)
     except OverflowError:  # an integer of 400 digits
         return math.inf
+
+
+def parse_number(path: Path, record: str, word: str) -> float:
+    """A number of a text file, with a decimal point or comma; NaN for an infinite one.
+
+    Raises:
+        DatasetError: if it is none.
+    """
+    try:
+        value = float(word.replace(",", "."))
+    except ValueError as error:
+        raise DatasetError(path, record, f"expected a number, found {word[:40]!r}") from error
+    return value if math.isfinite(value) else math.nan
 
 
 def gather(
