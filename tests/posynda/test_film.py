@@ -118,6 +118,7 @@ def test_portrait_and_landscape_are_scaled_by_the_longer_side():
 
 
 def test_an_adapted_lifter_lifts(tmp_path, monkeypatch):
+    monkeypatch.setattr(film, "SOURCE", 100)
     track, truth = filmed(frames=60)
     recipe = Adaptation(steps=2, batch=4, augment="varied", low_rank=None, bias=False)
     kept = tmp_path / "adapting.pt"
