@@ -492,3 +492,28 @@ def test_what_is_no_text_is_no_table(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DatasetError, match="no text"):
             detections.track(path)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_deeplabcuts_table_of_several(tmp_path: Path, both: bool) -> None:
+    columns = [(who, j, axis) for who in ("ada", "ben") for j in COCO17.joints for axis in "xyp"]
+    heads = ["scorer", "individuals", "bodyparts", "coords"]
+    lists = [["net"] * len(columns), *zip(*columns, strict=True)]
+    lists[3] = ["likelihood" if axis == "p" else axis for axis in lists[3]]
+    rows = [[head, *cells] for head, cells in zip(heads, lists, strict=True)]
+    for frame in range(4):
+        row = [str(frame)]
+        for who, joint, axis in columns:
+            place = (who == "ben") * 500 + COCO17.index(joint) * 9 + frame + 5
+            gone = who == "ben" and (frame == 1 or not both)
+            row.append("" if gone else "0.9" if axis == "p" else str(place))
+        rows.append(row)
+    path = tmp_path / "film.csv"
+    path.write_text("\n".join(",".join(row) for row in rows))
+    assert len(detections.load(path)) == (7 if both else 4)
+    ada = detections.track(path)
+    assert len(ada) == 4 and ada.visible.all() and ada.others == int(both)
+    torch.testing.assert_close(ada.keypoints[3, 2], torch.tensor([26.0, 26.0]))
+    if both:
+        ben = detections.track(path, person="ben")
+        assert ben.visible.any(1).tolist() == [True, False, True, True]

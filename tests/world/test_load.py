@@ -336,3 +336,14 @@ def test_who_wants_full_poses_is_not_told_to_lower_a_number(tmp_path: Path) -> N
     with pytest.raises(DatasetError, match="nobody has all 17 joints.*most is 16") as caught:
         datasets.full_poses(str(path))
     assert "minimum_joints" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("name", ["coco", "results", "mpii", "csv"])
+def test_text_in_the_encodings_of_windows(tmp_path: Path, name: str, encoding: str) -> None:
+    path = tmp_path / "file.json"
+    KINDS[name][1](path)
+    wanted = datasets.load(path)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_bytes((mark + path.read_text()).encode(encoding))
+    torch.testing.assert_close(datasets.load(path).keypoints, wanted.keypoints)

@@ -148,7 +148,7 @@ def load(
     easy_ViTPose, ultralytics, MediaPipe (33 landmarks), and COCO result lists; YOLO label files;
     VideoPose3D's npz of one film;
     CSV with a column a coordinate (`nose_x,nose_y,nose_score`, `x1,y1,...`, DeepLabCut's three
-    header rows) or a row a joint; npz and npy of (N, J, 2 or 3).
+    header rows, or four of several) or a row a joint; npz and npy of (N, J, 2 or 3).
 
     Pixels of JSON results are 0-indexed, as COCO's are, so half a pixel is added; shares of the
     picture and plain arrays are taken as they are. Hands and faces of whole-body results come with
@@ -483,7 +483,8 @@ def _people(found: Result) -> dict[str, list[Found]]:
             name = str(len(groups))
             groups[name] = {frame: person}
             last[name] = (now, *boxes[i])
-    ranked = sorted((list(members.values()) for members in groups.values()), key=_seen)[::-1]
+    everybody = (list(members.values()) for members in groups.values())
+    ranked = sorted(everybody, key=lambda members: -_seen(members))
     return {str(place): members for place, members in enumerate(ranked)}
 
 
@@ -875,14 +876,30 @@ def _table(path: Path, content: bytes) -> tuple[list[str], list[Found]]:
             return _labels(path, content)
         return _film(path, _matrix(path, rows))
     header, body = rows[0], rows[1:]
-    if len(rows) > 3 and "coords" in {rows[2][0].lower(), rows[1][0].lower()}:
-        parts, axes = (rows[1], rows[2]) if rows[2][0].lower() == "coords" else (rows[0], rows[1])
-        header = [f"{a}_{b}" for a, b in zip(parts, axes, strict=False)]
-        body = rows[3:] if rows[2][0].lower() == "coords" else rows[2:]
+    axes_at = next((i for i, row in enumerate(rows[:4]) if row[0].lower() == "coords"), 0)
+    if axes_at:
+        header = [f"{a}_{b}" for a, b in zip(rows[axes_at - 1], rows[axes_at], strict=False)]
+        body = rows[axes_at + 1 :]
+        owners = rows[axes_at - 2] if axes_at > 1 else [""]
+        if owners[0].lower() == "individuals":
+            return _individuals(path, owners, header, body)
     lower = [name.lower() for name in header]
     if "x" in lower and "y" in lower:
         return _long(path, lower, body)
     return _wide(path, header, body)
+
+
+def _individuals(
+    path: Path, owners: list[str], header: list[str], body: list[list[str]]
+) -> tuple[list[str], list[Found]]:
+    """DeepLabCut's table of several, each with columns of its own."""
+    frames, people = list[str](), list[Found]()
+    for who in dict.fromkeys(owners[1:]):
+        columns = [0, *(i for i, owner in enumerate(owners[: len(header)]) if i and owner == who)]
+        rows = [[row[i] if i < len(row) else "" for i in columns] for row in body]
+        frames, found = _wide(path, [header[i] for i in columns], rows)
+        people += [person._replace(identity=who) for person in found]
+    return frames, people
 
 
 AXIS = r"x|y|z|score|confidence|conf|likelihood|visibility|visible|vis|prob|v|c|p|s"

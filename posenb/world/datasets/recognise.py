@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec
 from posenb.world.datasets.detections import POINTS, is_table
 from posenb.world.datasets.landmarks import ROW as WFLW
 from posenb.world.datasets.matlab import read_mat
-from posenb.world.datasets.records import DatasetError, listed
+from posenb.world.datasets.records import DatasetError, listed, plain
 from posenb.world.poses import PoseSet
 
 __all__ = ["only", "recognise"]
@@ -118,6 +118,7 @@ def _file(path: Path) -> str:
             head = file.read(HEAD)
     except OSError as error:
         raise DatasetError(path, "file", f"cannot be read ({error.strerror})") from error
+    head = plain(head)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise DatasetError(path, "file", "is empty")
@@ -166,7 +167,7 @@ def _matlab(path: Path) -> str:
 def _json(path: Path) -> str:
     """By the keys in it, looked for in the text: a large file is not parsed twice."""
     try:
-        content = path.read_bytes()
+        content = plain(path.read_bytes())
     except OSError as error:
         raise DatasetError(path, "file", f"cannot be read ({error.strerror})") from error
     start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]

@@ -24,6 +24,7 @@ __all__ = [
     "listed",
     "located",
     "number",
+    "plain",
     "parse_json",
     "parse_number",
     "read_file",
@@ -148,6 +149,16 @@ def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:head]} ... {text[head + 5 - longest :]}"
 
 
+def plain(content: bytes) -> bytes:
+    """Text as UTF-8: Windows' PowerShell writes UTF-16. Anything else as it is."""
+    if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content
+    try:
+        return content.decode("utf-16").encode()
+    except UnicodeError:
+        return content
+
+
 def read_file(path: Path, origin: str) -> bytes:
     """The bytes of a file.
 
@@ -155,7 +166,7 @@ def read_file(path: Path, origin: str) -> bytes:
         DatasetError: if it cannot be read; `origin` then says where it comes from.
     """
     try:
-        return path.read_bytes()
+        return plain(path.read_bytes())
     except OSError as error:
         reason = f"cannot be read ({error.strerror}). Nothing is downloaded: {origin}"
         raise DatasetError(path, "file", reason) from error
