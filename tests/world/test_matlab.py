@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,23 @@ def test_the_child_does_not_wait_for_pytorch() -> None:
     )
     file: Any = matlab.matlab_child.__file__
     subprocess.run([sys.executable, "-c", code, file], check=True)
+
+
+def test_cells_nested_too_deeply_for_who_asks_are_refused(tmp_path: Path) -> None:
+    value = np.array([[1.0, 2.0]])
+    for _ in range(300):
+        cell = np.empty((1, 1), object)
+        cell[0, 0] = value
+        value = cell
+    path = tmp_path / "deep.mat"
+    savemat(path, {"a": value})
+    assert "a" in read_mat(path, "o")
+
+    def deeper(frames: int) -> None:
+        if frames:
+            deeper(frames - 1)
+        else:
+            read_mat(path, "o")
+
+    with pytest.raises(DatasetError, match="nested too deeply"):
+        deeper(sys.getrecursionlimit() - len(inspect.stack()) - 250)

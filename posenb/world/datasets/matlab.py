@@ -65,12 +65,14 @@ def read_mat(path: Path, origin: str) -> dict[str, Any]:
     if done.returncode != 0:
         why = f"SciPy's reader died of it, status {done.returncode}"
         raise _damaged(path, why, origin)
-    stream = io.BytesIO(done.stdout)
-    tree = json.loads(stream.readline())
-    arrays = []
-    while stream.tell() < len(done.stdout):
-        arrays.append(np.load(stream, allow_pickle=False))
-    return {name: _filled(value, arrays) for name, value in tree.items()}
+    stream, arrays = io.BytesIO(done.stdout), []
+    try:
+        tree = json.loads(stream.readline())
+        while stream.tell() < len(done.stdout):
+            arrays.append(np.load(stream, allow_pickle=False))
+        return {name: _filled(value, arrays) for name, value in tree.items()}
+    except RecursionError as error:
+        raise _damaged(path, "its cells are nested too deeply", origin) from error
 
 
 def _open(path: Path, origin: str) -> None:
