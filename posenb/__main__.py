@@ -75,7 +75,10 @@ def _usable(folder: Path) -> Path:
     Raises:
         OSError: if it cannot be made, or nothing can be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OSError(error.errno, "is a file, expected a folder", error.filename) from error
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
@@ -172,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     adapt.set_defaults(run=_flexpose)
 
     raised = commands.add_parser("lift", help="a film of your own, 2D of a detector, to 3D")
-    raised.add_argument("film", type=_path, metavar="FILE", help="2D of a detector, or its folder")
+    raised.add_argument("film", metavar="FILE", help="2D of a detector, or its folder")
     raised.add_argument("--fps", type=float, required=True, help="frames a second of the film")
     raised.add_argument("--width", type=float, help="of the picture, pixels")
     raised.add_argument("--height", type=float, help="of the picture, pixels")
@@ -350,7 +353,13 @@ def _flexpose(options: argparse.Namespace) -> int:
     for path in files.write_poses(poses, options.out):
         print(f"wrote {path}")
     print(f"{checkpoint} keeps what was learned: with another --count, nothing is learned again")
-    print("how near is it? Adapted again without some of your people, who are held out:")
+    splits = judging.hold_out(shots, options.seed)
+    if splits:
+        times = f"{len(splits)} times more" if len(splits) > 1 else "once more"
+        print(
+            f"how near is it? Adapting {times}, each time without a third of your people, to "
+            "compare with those (the poses are written already: Ctrl-C leaves this out)"
+        )
     with loop.whole():
         report = judging.judge(
             shots,
@@ -375,8 +384,20 @@ def _lift(options: argparse.Namespace) -> int:
         raise ValueError("give both --width and --height, or neither where the file knows them")
     size = None if options.width is None else (options.width, options.height)
     recipe = replace(METHODS[lifters.METHOD], steps=TEACHING.steps, batch=TEACHING.batch)
-    track = detections.track(options.film, options.person, size=size)
-    out = _usable(options.out or Path(f"{options.film.resolve().stem}_3d"))
+    if options.height_of_person is not None and not 0.3 <= options.height_of_person <= 3:
+        raise ValueError(
+            f"--height-of-person is in metres, such as 1.75, found {options.height_of_person:g}"
+        )
+    kind, place = datasets.parse(options.film)
+    if kind != "detections":
+        raise ValueError(
+            f"{place}: was taken for {kind}, labels of pictures or films with 3D. lift takes the "
+            "2D that a pose detector found, frame by frame; "
+            "insist with detections:PATH if it is that"
+        )
+    path = Path(place)
+    track = detections.track(path, options.person, size=size)
+    out = _usable(options.out or Path(f"{path.resolve().stem}_3d"))
     made = film.lift_film(
         track,
         options.fps,
@@ -390,7 +411,15 @@ def _lift(options: argparse.Namespace) -> int:
     )
     for written in film.write(made, out):
         print(f"wrote {written}")
-    print(f"{int(made.valid.sum())} of {len(made)} frames lifted; sizes times {made.factor:.3f}")
+    body = (
+        "an adult" if options.height_of_person is None else f"{options.height_of_person:g} m tall"
+    )
+    print(
+        f"{int(made.valid.sum())} of {len(made)} frames show the person and were lifted; the body "
+        f"was made {made.factor:.2f} times as large as the lifter guessed, to be {body}"
+        if abs(made.factor - 1) > 0.005
+        else f"{int(made.valid.sum())} of {len(made)} frames show the person and were lifted"
+    )
     return 0
 
 

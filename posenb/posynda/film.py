@@ -133,6 +133,7 @@ def lift_film(
     focal = FOCAL * long if focal is None else focal
     found = body17(track)  # (F, 17, 2), pixels, NaN where not seen
     valid = somebody(found[None], track.source)[0]  # (F,)
+    _say_jumps(found[valid], track.source)
     visible = ~found.isnan().any(-1)  # (F, 17)
     whole = completed(windows.fill(found[None])[0])
     lens = Camera(
@@ -182,6 +183,20 @@ def body17(track: Track) -> Tensor:
             f"the body that is lifted: no {', '.join(missing[:4])}, ..."
         )
     return converted.keypoints.float()
+
+
+def _say_jumps(found: Tensor, source: str) -> None:
+    """Warn if most frames (F, 17, 2) show somebody elsewhere: pictures, and no film."""
+    low = found.nan_to_num(torch.inf).amin(1)
+    high = found.nan_to_num(-torch.inf).amax(1)  # (F, 2)
+    middle, size = (low + high) / 2, (high - low).amax(1)
+    far = (middle[1:] - middle[:-1]).norm(dim=1) > 0.5 * torch.maximum(size[1:], size[:-1])
+    if far.sum() > len(far) / 2:
+        log.warning(
+            "%s: in %d of %d steps from frame to frame the person is more than half a body away: "
+            "is this one film? Single pictures cannot be lifted together",
+            *(source, int(far.sum()), len(far)),
+        )
 
 
 def at(frames: Tensor, times: Tensor) -> Tensor:
@@ -323,6 +338,7 @@ def sheet(film: Film3D) -> Figure:
                 xticks=(),
                 yticks=(),
             )
+            panels[0, column].spines[:].set_visible(False)
             panels[0, column].set_title(f"{frame / film.fps:.2f} s", fontweight="normal")
             for row, azimuth in enumerate((0.0, 90.0), 1):
                 pose = film.joints3d[frame]

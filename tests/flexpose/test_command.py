@@ -50,6 +50,7 @@ def test_own_poses_in_generated_poses_out(
     assert command_line.main(few(own, tmp_path / "out", "--count", "7")) == 0
     told = capsys.readouterr().out
     assert "6 people of" in told and "the nearest is taken" in told and "mixtures" in told
+    assert "3 times more" in told and "written already" in told
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert report["rows"].keys() == {"source", "adapted", "bare shots", "mixtures"}
     assert report["held_out"] == 6 and report["source"] == min(
@@ -107,6 +108,15 @@ def test_bad_commands_say_what_is_wrong(
     assert command_line.main(few(own, tmp_path, *more)) == 2
     assert word in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_results_need_a_folder(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert command_line.main(few(own, tmp_path / "file" / below)) == 2
+    assert "folder" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"
 
 
 def test_one_pose_is_too_few(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

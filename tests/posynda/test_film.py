@@ -174,6 +174,19 @@ def alphapose(path, lost=()):
     path.write_text(json.dumps(people))
 
 
+def test_pictures_of_several_places_are_no_film(caplog):
+    track, _ = filmed(frames=10)
+    film._say_jumps(film.body17(track), "film.json")
+    assert not caplog.text
+    aside = torch.tensor([[0.0, 400.0] * 5, [0.0] * 10]).T[:, None]  # (10, 1, 2), pixels
+    film._say_jumps(film.body17(replace(track, keypoints=track.keypoints + aside)), "film.json")
+    assert "9 of 9 steps" in caplog.text and "Single pictures" in caplog.text
+    caplog.clear()
+    once = torch.tensor([[0.0] * 5 + [900.0] * 5, [0.0] * 10]).T[:, None]  # a cut, and no more
+    film._say_jumps(film.body17(replace(track, keypoints=track.keypoints + once)), "film.json")
+    assert not caplog.text
+
+
 def test_the_command_writes_what_it_says(tmp_path, capsys, caplog):
     alphapose(tmp_path / "results.json", lost=(7, 8))
     out = tmp_path / "out"
@@ -182,7 +195,9 @@ def test_the_command_writes_what_it_says(tmp_path, capsys, caplog):
     assert "--width" in capsys.readouterr().err
     words += ["--width", "1000", "--height", "1000", "--height-of-person", "1.8"]
     assert main(["lift", *words]) == 0
-    assert "43 of 45 frames" in capsys.readouterr().out and "frames 7 to 8" in caplog.text
+    told = capsys.readouterr().out
+    assert "43 of 45 frames" in told and "to be 1.8 m tall" in told
+    assert "frames 7 to 8" in caplog.text
     with np.load(out / "lifted.npz") as data:
         assert data["joints3d"].shape == (45, 17, 3) and data["joints"].tolist()[0] == "pelvis"
         assert (~data["valid"]).nonzero()[0].tolist() == [7, 8]
@@ -194,6 +209,18 @@ def test_the_command_writes_what_it_says(tmp_path, capsys, caplog):
     page = (out / "lifted.html").read_text()
     assert "Plotly" in page and 'src="http' not in page  # whole in itself
     assert (out / "lifted.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["bvh", "coco"])
+def test_what_is_no_detectors_film_is_named_as_such(tmp_path, capsys, kind):
+    path = tmp_path / f"own.{kind}"
+    joints = {"keypoints": [5.0, 5.0, 2] * 17, "image_id": 1, "category_id": 1, "id": 1}
+    labels = {"images": [{"id": 1}], "annotations": [joints], "categories": [{"id": 1}]}
+    path.write_text(json.dumps(labels) if kind == "coco" else "HIERARCHY\nROOT Hips\n")
+    assert main(["lift", str(path), "--fps", "30", "--width", "100", "--height", "100"]) == 2
+    told = {"bvh": "holds motion without a camera", "coco": "taken for coco, labels of pictures"}
+    assert told[kind] in capsys.readouterr().err
+    assert not (tmp_path / "own_3d").exists()
 
 
 def test_files_go_to_a_folder_of_the_films_name(tmp_path, monkeypatch):
@@ -210,7 +237,8 @@ def test_files_go_to_a_folder_of_the_films_name(tmp_path, monkeypatch):
     [
         (["--width", "1000"], "both --width and --height"),
         (["--width", "1000", "--height", "1000", "--lifter", "own"], "no lifter 'own'"),
-        (["--width", "1000", "--height", "1000", "--person", "nobody"], "nobody"),
+        (["--width", "1000", "--height", "1000", "--person", "nobody"], "numbered 1"),
+        (["--width", "1000", "--height", "1000", "--height-of-person", "180"], "metres, such as"),
     ],
 )
 def test_the_command_says_what_is_wrong(tmp_path, capsys, words, reason):

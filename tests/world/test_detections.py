@@ -169,6 +169,15 @@ def test_openpose_folder_with_an_empty_frame(tmp_path: Path, name: str) -> None:
     assert len(detections.load(tmp_path)) == 4
 
 
+def test_a_film_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    content = json.dumps(alphapose(COCO17.joints))
+    (tmp_path / "alphapose-results.json").write_text(content)
+    assert len(detections.load(tmp_path)) == len(detections.track(tmp_path)) == 5
+    (tmp_path / "another.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"json holds 5 frames.*name the file"):
+        detections.load(tmp_path)
+
+
 def test_frames_that_alphapose_leaves_out_are_lost_frames(tmp_path: Path) -> None:
     path = tmp_path / "alphapose-results.json"
     content = [entry for entry in alphapose(COCO17.joints) if entry["image_id"] != "3.jpg"]
@@ -204,7 +213,8 @@ def test_people_who_change_places_in_the_list(tmp_path: Path, identity: bool) ->
     if identity:
         second = detections.track(path, person=3).keypoints
         torch.testing.assert_close(second[..., 0], expected(250.5)[..., 0], atol=1e-2, rtol=0)
-    with pytest.raises(ValueError, match="no person 99"):
+    numbers = "3, 7|7, 3" if identity else "0, 1|1, 0"
+    with pytest.raises(ValueError, match=f"no person 99; people are numbered ({numbers})"):
         detections.track(path, person=99)
 
 

@@ -513,7 +513,10 @@ def _chosen(path: Path, groups: Mapping[str, Sequence[Found]], person: str | int
         return ranked[0]
     if str(person) in groups:
         return str(person)
-    raise ValueError(f"{path}: there is no person {person!r}; there are {listed(ranked)}")
+    raise ValueError(
+        f"{path}: there is no person {person}; people are numbered {listed(ranked)}, the first "
+        "is seen most"
+    )
 
 
 # ---- JSON ---------------------------------------------------------------------------------------
@@ -827,7 +830,15 @@ def _folder(path: Path) -> tuple[list[str], list[Found], float]:
     for file in chosen or tables:
         name = file.stem.removesuffix("_keypoints")
         content = read_file(file, ORIGIN)
-        _, found = _json(file, content) if chosen else _labels(file, content)
+        own, found = _json(file, content) if chosen else _labels(file, content)
+        if len(set(own)) > 1 and len(chosen) == 1:  # a film in a folder of its own: AlphaPose's
+            return own, found, 0.5
+        if len(set(own)) > 1:
+            reason = (
+                f"{file.name} holds {len(set(own))} frames; of a folder each file is one frame: "
+                "name the file that is meant"
+            )
+            raise DatasetError(path, "folder", reason)
         frames.append(name)
         people += [person._replace(frame=name) for person in found]
     return frames, people, 0.5 if chosen else 0.0
