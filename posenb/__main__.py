@@ -78,7 +78,9 @@ def _usable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise OSError(error.errno, "is a file, expected a folder", error.filename) from error
+        raise OSError(
+            error.errno, "a file is in the way, expected a folder", error.filename
+        ) from error
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
