@@ -82,8 +82,8 @@ def located(
     """Which joints somebody or something placed: the one rule of a seen joint, for all loaders.
 
     A joint is not placed if it is not finite; if it has a score that is not above 0; if it lies at
-    exactly (0, 0), whatever its score says (nobody labels the corner of a picture, but tools write
-    zeros for what they did not find); or if it lies more than `WIDTHS` pictures outside of its
+    exactly (0, 0) or (-1, -1), whatever its score says (nobody labels the corner of a picture, but
+    tools write zeros for what they did not find, and MPII's files -1); or if it lies more than `WIDTHS` pictures outside of its
     picture (more than `FARTHEST` pixels from the corner where the size is not known).
 
     Args:
@@ -94,7 +94,8 @@ def located(
     Returns:
         (..., J) bool.
     """
-    seen = points.isfinite().all(-1) & (points != 0).any(-1)  # (..., J)
+    unset = (points == 0).all(-1) | (points == -1).all(-1)  # (..., J)
+    seen = points.isfinite().all(-1) & ~unset
     if score is not None:
         seen &= score > 0  # NaN fails any comparison
     if size is None:
@@ -109,7 +110,7 @@ def say_masked(path: str | Path, count: int, total: int) -> None:
     """Warn, once for a file, that joints marked as seen are not: see `located`."""
     if count:
         log.warning(
-            "%s: %d of %d joints are marked as seen but were not placed (at (0, 0), not finite, or "
+            "%s: %d of %d joints are marked as seen but were not placed (at (0, 0) or (-1, -1), not finite, or "
             "far outside of the picture): taken as not visible",
             *(path, count, total),
         )
