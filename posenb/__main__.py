@@ -371,7 +371,7 @@ def _flexpose(options: argparse.Namespace) -> int:
             options.seed,
         )
     told = judging.verdict(report)
-    print("\n".join([judging.table(report), *told]))
+    print("\n".join(filter(None, [judging.table(report), *told])))
     report |= {"source": str(source), "ranking": dict(ranking), "told": told}
     file = options.out / "report.json"
     assets.write_atomically(file, (json.dumps(report, indent=2) + "\n").encode())

@@ -245,10 +245,16 @@ def verdict(report: Mapping[str, Any]) -> list[str]:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """The rows of a report in columns."""
+    """The rows of a report in columns, and what these say."""
+    if not report["rows"]:
+        return ""
     lines = [f"{'':12}{'distance':>10}{'spread':>8}{'recall':>8}"]
     for kind, row in report["rows"].items():
         lines.append(f"{kind:12}{row['distance']:10.3f}{row['spread']:8.2f}{row['recall']:8.2f}")
+    lines.append(
+        f"(to {report['held_out']} people held out: energy distance, 0 is best; spread, 1 is "
+        "theirs; share of them who have a pose near them)"
+    )
     return "\n".join(lines)
 
 

@@ -51,6 +51,7 @@ def test_own_poses_in_generated_poses_out(
     told = capsys.readouterr().out
     assert "6 people of" in told and "the nearest is taken" in told and "mixtures" in told
     assert "3 times more" in told and "written already" in told
+    assert "to 6 people held out" in told
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert report["rows"].keys() == {"source", "adapted", "bare shots", "mixtures"}
     assert report["held_out"] == 6 and report["source"] == min(
