@@ -83,8 +83,9 @@ def located(
 
     A joint is not placed if it is not finite; if it has a score that is not above 0; if it lies at
     exactly (0, 0) or (-1, -1), whatever its score says (nobody labels the corner of a picture, but
-    tools write zeros for what they did not find, and MPII's files -1); or if it lies more than `WIDTHS` pictures outside of its
-    picture (more than `FARTHEST` pixels from the corner where the size is not known).
+    tools write zeros for what they did not find, and MPII's files -1); or if it lies more than
+    `WIDTHS` pictures outside of its picture (more than `FARTHEST` pixels from the corner where the
+    size is not known).
 
     Args:
         points: pixels as the file has them, before any shift, (..., J, 2).
@@ -110,8 +111,8 @@ def say_masked(path: str | Path, count: int, total: int) -> None:
     """Warn, once for a file, that joints marked as seen are not: see `located`."""
     if count:
         log.warning(
-            "%s: %d of %d joints are marked as seen but were not placed (at (0, 0) or (-1, -1), not finite, or "
-            "far outside of the picture): taken as not visible",
+            "%s: %d of %d joints are marked as seen but were not placed (at (0, 0) or "
+            "(-1, -1), not finite, or far outside of the picture): taken as not visible",
             *(path, count, total),
         )
 
