@@ -391,7 +391,7 @@ def _lift(options: argparse.Namespace) -> int:
             f"--height-of-person is in metres, such as 1.75, found {options.height_of_person:g}"
         )
     kind, place = datasets.parse(options.film)
-    if kind != "detections":
+    if kind not in ("detections", "mpi_inf_3dhp"):  # own npz may call their array "data", as 3DHP
         raise ValueError(
             f"{place}: was taken for {kind}, labels of pictures or films with 3D. lift takes the "
             "2D that a pose detector found, frame by frame; "

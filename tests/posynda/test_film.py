@@ -223,6 +223,16 @@ def test_what_is_no_detectors_film_is_named_as_such(tmp_path, capsys, kind):
     assert not (tmp_path / "own_3d").exists()
 
 
+def test_the_array_of_an_own_npz_may_have_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    track, _ = filmed(skeleton=COCO17, frames=6)
+    for name in ("data", "keypoints"):
+        np.savez(tmp_path / f"{name}.npz", **{name: track.keypoints.numpy()})
+        words = ["--fps", "15", "--width", "1000", "--height", "1000"]
+        assert main(["lift", f"{name}.npz", *words]) == 0
+        assert (tmp_path / f"{name}_3d" / "lifted.csv").is_file()
+
+
 def test_files_go_to_a_folder_of_the_films_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
