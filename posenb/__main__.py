@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import importlib
 import inspect
@@ -70,22 +71,28 @@ def _path(text: str) -> Path:
 
 
 def _usable(folder: Path) -> Path:
-    """Make a folder for results before anything is computed, and try to write there.
+    """Make sure, before anything is computed, that results can be written to a folder.
+
+    It is made for the trial and taken away again: a command that fails leaves nothing behind.
 
     Raises:
         OSError: if it cannot be made, or nothing can be written.
     """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
     except (FileExistsError, NotADirectoryError) as error:
         raise OSError(
             error.errno, "a file is in the way, expected a folder", error.filename
         ) from error
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"\0")
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
     return folder
 
 
