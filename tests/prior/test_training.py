@@ -534,8 +534,8 @@ def test_a_prior_is_of_real_poses_or_of_simulated_ones() -> None:
         ValueError, match=r"domains or data files, not both; found coco:a\.json, wild"
     ):
         PriorRecipe(sources=("coco:a.json", "wild"))
-    with pytest.raises(ValueError, match="expected coco:PATH or mpii:PATH or .*, found 'lsp:a'"):
-        PriorRecipe(sources=("lsp:a",))
+    with pytest.raises(ValueError, match="expected coco:PATH or mpii:PATH or .*, found 'bvh:a'"):
+        PriorRecipe(sources=("bvh:a",))
 
 
 def test_checkpoints_of_domains_are_known_by_their_recipe_as_ever(
