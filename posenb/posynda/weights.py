@@ -110,7 +110,8 @@ def load_lifter(
     """A trained lifter, for `lifting.lift`; it takes keypoints in `screen` units.
 
     The shipped ones learned from windows of 5 frames at 15 frames a second: `film.lift_film` brings
-    a film of any rate there (a film of 30 or 60 lifted at its own costs 1 to 3 mm, and trembles).
+    a film of any rate there (lifted at its own rate of 30 or 60 a film is as near, within 2 mm
+    either way, but trembles).
 
     How large it lifts people (card `posynda.sizes`). A picture does not tell a small person near by
     from a tall one far away, so a lifter answers with bodies of its source, `lab`. Focal length and
@@ -119,9 +120,10 @@ def load_lifter(
     would have to be, so `mixste_stage` makes everybody nearly as tall as `lab`'s actors: people of
     `stage`, whose bones are 5 % shorter, 3 % too tall, those of `lab` itself, who look larger, 8 %,
     and 17 % if they are made 10 % smaller. Source bodies brought to `stage`'s true size before the
-    same adaptation shorten its lifts by those 5 % (131 to 122 mm there, one seed; with one scale
-    118 both times). But 2D does not tell that size: give `lift(body=...)` the person's height, or
-    `adult` to bound it. `mixste`, which lifts short, does not gain by a known height.
+    same adaptation shorten its lifts by those 5 % (measured once, in no card: 131 to 122 mm and 139
+    to 129 mm, seeds 0 and 1; with one scale nothing changes). But 2D does not tell that size: give
+    `lift(body=...)` the person's height, or `adult` to bound it. `mixste`, which lifts short, gains
+    more than 1 mm by known limbs in one of ten rows: `lab` 25 % larger.
 
     Args:
         name: such as `mixste` or `videopose`, trained on the source only, or `mixste_stage`,

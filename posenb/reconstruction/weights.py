@@ -24,9 +24,10 @@ def load_detector(
     It is made for lessons on the domain gap, not for photographs. It learned from rendered people
     alone, and on photographs stands near one who never looks and always answers with a mean pose:
     PCK@0.1 rises from 34 to 78 % as its own confidence rises from 0.2 to 0.4 and more, a mean pose
-    has 42 to 58 % there; on the real clip they have 38.5 and 37 % (card
-    `reconstruction.mean_pose`). For own pictures take the keypoints of a detector that was trained
-    on photographs: `world.datasets` reads what such detectors write.
+    has 42 to 58 % there (measured once, on data that is not in the package); on the real clip it
+    has 38.5 %, a mean pose 37 (card `reconstruction.mean_pose`). For own pictures take the
+    keypoints of a detector that was trained on photographs: `world.datasets` reads what such
+    detectors write.
 
     Args:
         name: the domain it learned from.
