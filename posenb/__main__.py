@@ -14,29 +14,37 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from posenb import assets, flexpose, prior
-from posenb.flexpose import files, judging
-from posenb.flexpose import weights as taus
-from posenb.flexpose.adapt import OBJECTIVES, USUAL
-from posenb.posynda import weights as lifters
-from posenb.posynda.tables import METHODS, RUNS, TEACHING
-from posenb.prior import training
-from posenb.reconstruction import training as detecting
-from posenb.train import loop, runtime, sweep
-from posenb.world import body_asset, clip_asset, datasets, domains, motion, skeletons
-from posenb.world.datasets import DatasetError, detections
-from posenb.world.poses import recrop
+if TYPE_CHECKING:
+    from posenb.prior.training import PriorRecipe
+    from posenb.reconstruction.training import DetectorRecipe
+    from posenb.train.loop import History
 
 EXPERIMENTS = ("prior", "flexpose", "reconstruction", "posynda")  # chapters with tables
-PRIORS = {name: (name,) for name in training.SKELETONS} | {"union": training.SOURCES}
+# Choices of options, so that nothing is imported before a command is known (tests compare them).
+SOURCES = (
+    "lab",
+    "lab_simple",
+    "outdoor",
+    "stage",
+    "synthetic",
+    "wild",
+    "faces_video",
+    "faces_wild",
+    "union",
+)
+DENOISERS = ("MixSTE", "VideoPose")
+OBJECTIVES = ("paper", "transport", "distribution")
+PROFILES = ("quick", "full")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, 130 if it was interrupted."""
     options = _parser().parse_args(arguments)
+    from posenb.train import loop
+    from posenb.world.datasets import DatasetError
+
     try:
         for name in ("out", "folder"):
             if getattr(options, name, None) is not None:
@@ -122,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--domain",
         metavar="SOURCE",
-        help=f"train the generator of one of {', '.join(PRIORS)}; or, in a folder below --folder "
+        help=f"train the generator of one of {', '.join(SOURCES)}; or, in a folder below --folder "
         "and not for posenb/assets, that of the full poses of coco:PATH or mpii:PATH",
     )
     what.add_argument("--reader", choices=["regressor", "features"], help="train beta or Gamma")
@@ -157,10 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train_detector)
 
     train = chapters.add_parser("lifter", help="3D from 2D: the lifters that PoSynDA starts from")
-    train.add_argument("--denoiser", choices=list(TEACHING.lifters), required=True)
+    train.add_argument("--denoiser", choices=DENOISERS, required=True)
     train.add_argument("--target", help="adapt it to this domain, for example stage")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--folder", type=_path, default=RUNS, help="checkpoints")
+    train.add_argument("--folder", type=_path, default=Path("runs/posynda"), help="checkpoints")
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_lifter)
 
@@ -216,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.add_argument(
         "--profile",
-        choices=runtime.PROFILES,
+        choices=PROFILES,
         help="in place of POSENB_PROFILE; full: posynda.table2 on such films at the paper's size",
     )
     table.add_argument("--jobs", type=int, default=1, help="processes at a time")
@@ -225,16 +233,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
+    from posenb.build import body, clip, motion
+
     if options.body is not None:
-        print(f"wrote {body_asset.build(options.body)}")
+        print(f"wrote {body.build(options.body)}")
     if options.clip is not None:
-        print(f"wrote {clip_asset.build(options.clip)}")
+        print(f"wrote {clip.build(options.clip)}")
     if options.motion is not None or (options.body is None and options.clip is None):
         print(f"wrote {motion.build(options.motion)}")
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
+    import torch
+
+    from posenb.train import runtime
+
     device = runtime.device()
     threads = options.threads or torch.get_num_threads()
     with runtime.process_group(device), runtime.threads(threads):
@@ -242,28 +256,39 @@ def _train(options: argparse.Namespace) -> int:
     return 130 if history.interrupted else 0
 
 
-def recipe(options: argparse.Namespace) -> training.PriorRecipe:
+def recipe(options: argparse.Namespace) -> PriorRecipe:
     """The recipe that `train prior --domain ...` asks for."""
+    from posenb.prior import training
+
     changes = {"small_images": options.small_images, "images": options.images}
     return training.PriorRecipe(
-        sources=PRIORS.get(options.domain, (options.domain,)),
+        sources=training.SOURCES if options.domain == "union" else (options.domain,),
         seed=options.seed,
         start=options.start,
         **{name: value for name, value in changes.items() if value is not None},
     )
 
 
-def _train_generator(options: argparse.Namespace) -> loop.History:
+def _train_generator(options: argparse.Namespace) -> History:
+    from posenb.experiments.prior import shipping
+    from posenb.prior import training
+    from posenb.train import runtime
+    from posenb.world import datasets
+
     wanted, folder = recipe(options), options.folder / datasets.short_name(options.domain)
     _, history = training.train_prior(wanted, folder, compiled=options.compile)
     if _may_ship(options, history):
-        training.ship_prior(wanted, folder, runtime.device(), options.domain)
+        shipping.ship_prior(wanted, folder, runtime.device(), options.domain)
         if wanted.recorded:
             print(f"the prior is in {folder}: --source {folder} takes it from there")
     return history
 
 
-def _train_reader(options: argparse.Namespace) -> loop.History:
+def _train_reader(options: argparse.Namespace) -> History:
+    from posenb.experiments.prior import shipping
+    from posenb.prior import training
+    from posenb.world import skeletons
+
     task, history = training.train_reader(
         options.reader,
         options.folder,
@@ -271,48 +296,62 @@ def _train_reader(options: argparse.Namespace) -> loop.History:
         skeleton=skeletons.get(options.skeleton),
     )
     if _may_ship(options, history):
-        training.ship_reader(options.reader, task, history)
+        shipping.ship_reader(options.reader, task, history)
     return history
 
 
-def _may_ship(options: argparse.Namespace, history: loop.History) -> bool:
+def _may_ship(options: argparse.Namespace, history: History) -> bool:
     """Whether the weights are finished and wanted, and this is the process that writes them."""
+    from posenb.train import runtime
+
     return not history.interrupted and not options.no_ship and runtime.process().rank == 0
 
 
 def _train_taus(options: argparse.Namespace) -> int:
+    from posenb.experiments.flexpose import shipping
+
     steps = _steps(options)
-    learned = taus.train_taus(options.folder, steps=steps, seed=options.seed)
+    learned = shipping.train_taus(options.folder, steps=steps, seed=options.seed)
     if any(adapted.history.interrupted for adapted in learned.values()):
         return 130
     if not options.no_ship:
-        taus.ship_taus(learned, steps, options.seed)
+        shipping.ship_taus(learned, steps, options.seed)
     return 0
 
 
-def detector_recipe(options: argparse.Namespace) -> detecting.DetectorRecipe:
+def detector_recipe(options: argparse.Namespace) -> DetectorRecipe:
     """The recipe that `train detector --domain ...` asks for."""
+    from posenb.reconstruction import training
+
     changes = {} if options.images is None else {"images": options.images}
-    return detecting.DetectorRecipe(options.domain, seed=options.seed, **changes)
+    return training.DetectorRecipe(options.domain, seed=options.seed, **changes)
 
 
 def _train_detector(options: argparse.Namespace) -> int:
+    import torch
+
+    from posenb.experiments.reconstruction import shipping
+    from posenb.reconstruction import training
+    from posenb.train import runtime
+
     device, wanted = runtime.device(), detector_recipe(options)
     with (
         runtime.process_group(device),
         runtime.threads(options.threads or torch.get_num_threads()),
     ):
-        task, history = detecting.train_detector(wanted, options.folder, device=device)
+        task, history = training.train_detector(wanted, options.folder, device=device)
         if _may_ship(options, history):
-            detecting.ship_detector(task, history)
+            shipping.ship_detector(task, history)
     return 130 if history.interrupted else 0
 
 
 def _train_lifter(options: argparse.Namespace) -> int:
-    plan = lifters.Plan(options.denoiser, options.target, options.seed)
-    made = lifters.train_lifter(plan, options.folder)
+    from posenb.experiments.posynda import shipping
+
+    plan = shipping.Plan(options.denoiser, options.target, options.seed)
+    made = shipping.train_lifter(plan, options.folder)
     if not options.no_ship:
-        lifters.ship_lifter(made)
+        shipping.ship_lifter(made)
     return 0
 
 
@@ -325,6 +364,13 @@ def _steps(options: argparse.Namespace) -> int | None:
 
 
 def _flexpose(options: argparse.Namespace) -> int:
+    from posenb import assets, flexpose, prior
+    from posenb.flexpose import files, judging
+    from posenb.flexpose.adapt import USUAL
+    from posenb.train import loop, runtime
+    from posenb.world import domains, skeletons
+    from posenb.world.poses import recrop
+
     if options.count < 1:
         raise ValueError(f"--count must be at least 1, found {options.count}")
     steps, device = _steps(options), runtime.device()
@@ -387,12 +433,16 @@ def _flexpose(options: argparse.Namespace) -> int:
 
 
 def _lift(options: argparse.Namespace) -> int:
-    from posenb.posynda import film  # plots, which nothing else here needs
+    from posenb.course.posynda import film as pages
+    from posenb.experiments.posynda.tables import METHODS, TEACHING
+    from posenb.posynda import film
+    from posenb.world import datasets
+    from posenb.world.datasets import detections
 
     if (options.width is None) != (options.height is None):
         raise ValueError("give both --width and --height, or neither where the file knows them")
     size = None if options.width is None else (options.width, options.height)
-    recipe = replace(METHODS[lifters.METHOD], steps=TEACHING.steps, batch=TEACHING.batch)
+    recipe = replace(METHODS["ours, varied"], steps=TEACHING.steps, batch=TEACHING.batch)
     if options.height_of_person is not None and not 0.3 <= options.height_of_person <= 3:
         raise ValueError(
             f"--height-of-person is in metres, such as 1.75, found {options.height_of_person:g}"
@@ -418,7 +468,7 @@ def _lift(options: argparse.Namespace) -> int:
         checkpoint=out / "adapting.pt" if options.adapt else None,
         seed=options.seed,
     )
-    for written in film.write(made, out):
+    for written in pages.write(made, out):
         print(f"wrote {written}")
     body = (
         "an adult" if options.height_of_person is None else f"{options.height_of_person:g} m tall"
@@ -433,10 +483,12 @@ def _lift(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from posenb.train import cards
+
     chapter, _, name = options.name.partition(".")
     if chapter not in EXPERIMENTS:
         raise ValueError(f"there is no chapter {chapter!r}; there are: {', '.join(EXPERIMENTS)}")
-    tables = importlib.import_module(f"posenb.{chapter}.tables").TABLES
+    tables = importlib.import_module(f"posenb.experiments.{chapter}.tables").TABLES
     if name not in tables:
         raise ValueError(f"{chapter} has no table {name!r}; it has: {', '.join(tables)}")
     wanted = {"seeds": options.seeds, "target": options.target, "source": options.source}
@@ -446,7 +498,7 @@ def _table(options: argparse.Namespace) -> int:
     for key in given.keys() - inspect.signature(tables[name]).parameters:
         raise ValueError(f"{options.name} has no --{key}")
     card = tables[name](jobs=options.jobs, **given)
-    print(f"wrote {sweep.card_path(card['name'])}")
+    print(f"wrote {cards.card_path(card['name'])}")
     return 0
 
 

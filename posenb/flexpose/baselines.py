@@ -22,7 +22,6 @@ from posenb.measure.distributions import gaussian_like
 from posenb.measure.keypoints import procrustes
 from posenb.prior.losses import feature_distance
 from posenb.prior.networks import Generator
-from posenb.prior.training import PriorRecipe, PriorTask
 from posenb.prior.weights import sample as sample_poses
 from posenb.train import checkpoints, loop, runtime
 from posenb.world.drawing import draw_skeletons
@@ -97,6 +96,8 @@ def _play_on(
         critic.read.requires_grad_(False)
         for size, block in critic.blocks.items():
             block.requires_grad_(int(size) <= FROZEN_ABOVE)
+    from posenb.prior.training import PriorRecipe, PriorTask  # and so all that a prior learns from
+
     task = PriorTask(
         PriorRecipe(batch=run.recipe.batch, learning_rate=run.recipe.learning_rate, seed=seed),
         run.target,

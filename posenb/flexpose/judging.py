@@ -20,10 +20,10 @@ from posenb import prior
 from posenb.flexpose import baselines
 from posenb.flexpose.adapt import PoseSource, Readers
 from posenb.flexpose.shots import seen_through
+from posenb.measure.intervals import t_interval
 from posenb.prior.networks import Generator
 from posenb.prior.weights import skeleton_of
 from posenb.train import runtime
-from posenb.train.sweep import t_interval
 from posenb.world.poses import PoseSet
 
 DRAWN = 500  # poses of each kind that are compared with the shots

@@ -17,15 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from posenb.posynda.augmentation import (
-    aims,
-    align,
-    jitter,
-    lifted_places,
-    put,
-    total_length,
-    vary,
-)
+from posenb.posynda.augmentation import aims, align, jitter, lifted_places, put, total_length, vary
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.hypotheses import AGGREGATES, Aggregate, combine, intrinsics
 from posenb.posynda.lifting import (

@@ -26,8 +26,8 @@ from posenb.posynda.hypotheses import estimate_root, intrinsics, reprojection_er
 from posenb.posynda.lifting import LiftTask, Recipe, from_principal_point, hypothesise, peopled
 from posenb.posynda.networks import Denoiser, adaptable, initialise
 from posenb.posynda.windows import Windows, fill
-from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.train import checkpoints, loop, runtime
+from posenb.train.adversarial import discriminator_loss, generator_loss, r1_penalty
 from posenb.world.cameras import Camera
 
 

@@ -7,38 +7,26 @@ in which nothing was found, and the size of a body, which no picture tells.
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from posenb import assets
 from posenb.posynda import sizes, windows
 from posenb.posynda.adapt import Adaptation, adapt
 from posenb.posynda.hypotheses import Aggregate, estimate_root
 from posenb.posynda.lifting import lift, somebody
 from posenb.posynda.networks import Denoiser, merged
-from posenb.posynda.weights import load_lifter
-from posenb.show.figures import draw_pose, png
-from posenb.show.poses3d import draw_pose3d, set_view
-from posenb.show.scenes3d import clip_player
-from posenb.show.style import new_figure, styled
+from posenb.posynda.weights import RATE, load_lifter
 from posenb.train import loop, runtime
 from posenb.world.cameras import Camera
 from posenb.world.datasets.detections import Track
 from posenb.world.skeletons import BODY17, convert
 
-RATE = 15.0  # frames a second that the shipped lifters learned from
 FOCAL = 1.145  # longer sides of the picture: Human3.6M's, and so that of the lifters' source
 SOURCE = 2000  # windows of the source that an adaptation goes on learning from
-SHEET = 8  # moments on the contact sheet
-SHOWN = 450  # frames of the scene: 30 s at the lifters' rate, 3 MB
 _PIECE = 320  # frames lifted between two marks of the progress bar
 
 log = logging.getLogger(__name__)
@@ -287,93 +275,3 @@ def _check(fps: float, size: tuple[float, float] | None, focal: float | None) ->
             f"a focal length is in pixels, for most lenses 0.6 to 3 times the longer side of the "
             f"picture ({max(size):g}), found {focal:g}"
         )
-
-
-def write(film: Film3D, folder: str | Path) -> tuple[Path, ...]:
-    """Write a film for other programs and for the eye; equal films give equal numbers.
-
-    - `lifted.npz`: the attributes of `Film3D`, and `joints`, their names; no pickles.
-    - `lifted.csv`: a row a frame: number, seconds, 1 where somebody was seen, place of the pelvis,
-      then three columns a joint, metres from the pelvis; empty where nobody was seen.
-    - `lifted.html`: the person, to be played and turned in any browser, without a network.
-    - `lifted.png`: some moments as the camera saw them, lifted, and from the camera's right.
-
-    Args:
-        film: from `lift_film`.
-        folder: made if it is not there; files of these names in it are replaced.
-
-    Returns:
-        The files written.
-    """
-    files = {
-        "lifted.npz": _npz(film),
-        "lifted.csv": _csv(film),
-        "lifted.html": _html(film),
-        "lifted.png": png(sheet(film), stored=False),
-    }
-    paths = tuple(Path(folder) / name for name in files)
-    for path, data in zip(paths, files.values(), strict=True):
-        assets.write_atomically(path, data)
-    return paths
-
-
-def sheet(film: Film3D) -> Figure:
-    """Moments of a film, evenly spread over the frames that show somebody."""
-    there = film.valid.nonzero().flatten()
-    chosen = there[torch.linspace(0, len(there) - 1, min(SHEET, len(there))).round().long()]
-    figure = new_figure(1.9 * max(len(chosen), 3), 7.2)
-    rows = ("as the camera saw it", "lifted", "from its right")
-    with styled():
-        panels = figure.subplots(len(rows), len(chosen), squeeze=False)
-        for column, frame in enumerate(chosen.tolist()):
-            points, seen = film.keypoints[frame], film.visible[frame]
-            drawn = points.where(seen[:, None], torch.nan)
-            draw_pose(panels[0, column], drawn, BODY17, 3.0)
-            low, high = points[seen].amin(0), points[seen].amax(0)
-            middle, reach = (low + high) / 2, float((high - low).max()) * 0.6
-            panels[0, column].set(
-                xlim=(float(middle[0]) - reach, float(middle[0]) + reach),
-                ylim=(float(middle[1]) + reach, float(middle[1]) - reach),
-                aspect="equal",
-                xticks=(),
-                yticks=(),
-            )
-            panels[0, column].spines[:].set_visible(False)
-            panels[0, column].set_title(f"{frame / film.fps:.2f} s", fontweight="normal")
-            for row, azimuth in enumerate((0.0, 90.0), 1):
-                pose = film.joints3d[frame]
-                draw_pose3d(panels[row, column], pose, BODY17, azimuth, width=3.0)
-                set_view(panels[row, column], pose, azimuth, reach=1.15, scale=0.5)
-        for axes, name in zip(panels[:, 0], rows, strict=True):
-            axes.set_ylabel(name)
-    return figure
-
-
-def _html(film: Film3D) -> bytes:
-    """A page with the scene and all that shows it."""
-    upright = film.joints3d * torch.tensor([1.0, -1.0, -1.0])  # y up
-    upright = upright.where(film.valid[:, None, None], torch.nan)
-    note = f"{Path(film.source).name}: {int(film.valid.sum())} of {len(film)} frames lifted"
-    scene = clip_player(upright, BODY17, film.fps, note, most=SHOWN)
-    return str(scene.to_html(include_plotlyjs=True, config={"displaylogo": False})).encode()
-
-
-def _npz(film: Film3D) -> bytes:
-    buffer = io.BytesIO()
-    content: Mapping[str, np.ndarray] = {
-        name: value.numpy() if isinstance(value, Tensor) else np.array(value)
-        for name, value in vars(film).items()
-    }
-    names = {"joints": np.array(BODY17.joints), "skeleton": np.array(BODY17.name)}
-    np.savez_compressed(buffer, **content, **names)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _csv(film: Film3D) -> bytes:
-    names = [f"{joint}_{axis}" for joint in ("root", *BODY17.joints) for axis in "xyz"]
-    lines = [",".join(["frame", "seconds", "valid", *names])]
-    rows = torch.cat([film.root[:, None], film.joints3d], 1).flatten(1).tolist()  # (F, 54)
-    for frame, (row, there) in enumerate(zip(rows, film.valid.tolist(), strict=True)):
-        cells = [f"{value:.4f}" if there else "" for value in row]
-        lines.append(",".join([str(frame), f"{frame / film.fps:.4f}", str(int(there)), *cells]))
-    return ("\n".join(lines) + "\n").encode()

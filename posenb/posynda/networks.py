@@ -7,8 +7,10 @@ paper's. Poses are root-relative, in metres, in the camera's frame (x right, y d
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -266,6 +268,13 @@ class VideoPose(Denoiser):
             x = block(x)
         poses = self.last(x.mT)  # (N H, T, 3 J)
         return poses.unflatten(-1, (self.joints, 3)).unflatten(0, (count, hypotheses))
+
+
+DENOISERS: Mapping[str, Callable[..., Denoiser]] = {  # by the names in cards and commands
+    "MixSTE": MixSTE,
+    "VideoPose": VideoPose,
+    "MixSTE-paper": functools.partial(MixSTE, depth=PAPER["depth"], heads=PAPER["heads"]),
+}
 
 
 class Clock(nn.Module):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -19,8 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from posenb import assets
-from posenb.prior.losses import discriminator_loss, generator_loss, r1_penalty
 from posenb.prior.networks import (
     GROUP,
     Discriminator,
@@ -28,7 +25,9 @@ from posenb.prior.networks import (
     KeypointRegressor,
     PerceptualFeatures,
 )
+from posenb.prior.weights import reader_asset
 from posenb.train import checkpoints, loop, runtime
+from posenb.train.adversarial import discriminator_loss, generator_loss, r1_penalty
 from posenb.world import datasets, domains, faces
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
@@ -312,7 +311,7 @@ def train_prior(
     """
     device = device or runtime.device()
     keypoints = training_poses(recipe).keypoints
-    settings = {**_settings(recipe, keypoints), "data": checkpoints.state_hash(keypoints)}
+    settings = {**settings_of(recipe, keypoints), "data": checkpoints.state_hash(keypoints)}
     before: PriorTask | None = None
     for resolution, images in recipe.stages():
         networks = _networks(recipe, resolution, before)
@@ -332,7 +331,7 @@ def train_prior(
     return task, history
 
 
-def _settings(recipe: PriorRecipe, keypoints: Tensor) -> dict[str, Any]:
+def settings_of(recipe: PriorRecipe, keypoints: Tensor) -> dict[str, Any]:
     """A recipe as plain data; a data file goes by its name, for its folder may move."""
     if not recipe.recorded:
         return asdict(recipe)
@@ -615,12 +614,6 @@ READER_STEPS = {"regressor": 7000, "features": 3500}
 READER_POSES = 120_000
 
 
-def reader_asset(name: str, skeleton: Skeleton) -> str:
-    """Name of the shipped weights of beta (`regressor`) or Gamma (`features`) of a skeleton."""
-    ending = "" if skeleton == BODY17 else f"_{skeleton.name.lower()}"
-    return f"prior_{name}{ending}"
-
-
 def train_reader(
     name: str,
     folder: Path,
@@ -661,77 +654,3 @@ def train_reader(
     path = folder / f"{label}.pt"
     history = loop.fit(task, steps, checkpoint=path, label=label, identity=identity)
     return task, history
-
-
-def ship_prior(recipe: PriorRecipe, folder: Path, device: torch.device, name: str) -> None:
-    """Write a finished training as assets: the averaged generator and its discriminators.
-
-    A prior that was started from another leaves out the discriminator of 32 pixels, which only a
-    start needs.
-
-    A prior of data files is not shipped: its weights stay in `folder`, laid out as the assets are.
-
-    Args:
-        recipe: that of the training.
-        folder: with the checkpoints of all its stages.
-        device: that it was trained on.
-        name: of the assets, or the data file.
-
-    Raises:
-        ValueError: if a checkpoint is missing.
-        DatasetError: if the data file is gone or damaged.
-    """
-    asset, home = datasets.short_name(name), folder if recipe.recorded else None
-    command: list[str | int]
-    command = ["--domain", name, "--small-images", recipe.small_images, "--images", recipe.images]
-    if recipe.start is not None:
-        command += ["--start", recipe.start]
-    poses = training_poses(recipe).keypoints
-    settings = _settings(recipe, poses)
-    states = {
-        resolution: loop.load_state(folder / f"{resolution}px.pt")
-        for resolution, _ in recipe.stages()
-    }
-    seconds = 0.0  # of all stages so far: a grown generator took them all
-    files: dict[str, bytes] = {}
-    for resolution, state in states.items():
-        seconds += state["seconds"]
-        history = loop.History(state["step"], seconds, state["rows"])
-        record = _record(settings, recipe.seed, poses, history, device, command)
-        if resolution == SMALL and recipe.start is not None:
-            continue
-        critic = f"prior_{asset}_discriminator_{resolution}"
-        files |= checkpoints.packed(critic, state["task"]["discriminator"], record, True)
-    files |= checkpoints.packed(f"prior_{asset}", state["task"]["ema"], record, True)
-    assets.ship(files, home)
-
-
-def ship_reader(name: str, task: RegressorTask, history: loop.History) -> None:
-    """Write beta or Gamma as an asset."""
-    configuration = {"steps": history.step, "batch": task.batch, "poses": len(task.keypoints)}
-    command = ["--reader", name]
-    if task.skeleton != BODY17:
-        command += ["--skeleton", task.skeleton.name]
-    record = _record(configuration, task.seed, task.keypoints, history, task.device, command)
-    asset = reader_asset(name, task.skeleton)
-    checkpoints.save_weights(asset, task.network.state_dict(), record, half=True)
-
-
-def _record(
-    configuration: dict[str, Any],
-    seed: int,
-    keypoints: Tensor,
-    history: loop.History,
-    device: torch.device,
-    command: Sequence[str | int],
-) -> dict[str, Any]:
-    words = ["python", "-m", "posenb", "train", "prior", *map(str, command), "--seed", str(seed)]
-    return {
-        "command": shlex.join(words),
-        "configuration": configuration,
-        "seed": seed,
-        "data_hash": checkpoints.state_hash(keypoints),
-        "losses": history.rows[-1],
-        "device": runtime.device_name(device),
-        "wall_seconds": round(history.seconds, 1),
-    }

@@ -18,9 +18,8 @@ from posenb.prior.networks import (
     PerceptualFeatures,
     VggFeatures,
 )
-from posenb.prior.training import SKELETONS, reader_asset
 from posenb.train import checkpoints, runtime
-from posenb.world.skeletons import BODY17, Skeleton
+from posenb.world.skeletons import BODY17, FACE68, Skeleton
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -75,7 +74,8 @@ def skeleton_of(name: str | Path) -> Skeleton:
             f"the JSON beside generator {str(name)!r} lists no sources: restore it, or make the "
             "generator again with the command in it"
         )
-    return SKELETONS.get(sources[0], BODY17)  # poses of data files become BODY17
+    # poses of data files become BODY17
+    return FACE68 if sources[0].startswith("faces_") else BODY17
 
 
 def load_generator(name: str | Path = "wild", device: torch.device | None = None) -> Generator:
@@ -144,6 +144,12 @@ def perceptual_features(
     if name == "vgg":
         return VggFeatures().to(device or "cpu").eval().requires_grad_(False)
     raise ValueError(f"expected 'posenb' or 'vgg', found {name!r}")
+
+
+def reader_asset(name: str, skeleton: Skeleton) -> str:
+    """Name of the shipped weights of beta (`regressor`) or Gamma (`features`) of a skeleton."""
+    ending = "" if skeleton == BODY17 else f"_{skeleton.name.lower()}"
+    return f"prior_{name}{ending}"
 
 
 class SkeletonGenerator(Protocol):

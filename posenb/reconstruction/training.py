@@ -8,7 +8,6 @@ step sees follows from the seed and the step.
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +19,11 @@ from torch import Tensor
 from posenb.reconstruction.lifting import bone_scale
 from posenb.reconstruction.losses import supervised_loss
 from posenb.reconstruction.networks import KeypointDetector
-from posenb.train import checkpoints, loop, runtime
+from posenb.reconstruction.weights import found_in
+from posenb.train import loop, runtime
 from posenb.world.looks import LOOKS
 from posenb.world.rendering import Rendered, render
-from posenb.world.skeletons import BODY17, HAND21, Skeleton, flip
+from posenb.world.skeletons import Skeleton, flip
 
 POOL = 4  # batches that are rendered at once
 
@@ -75,8 +75,8 @@ class DetectorRecipe:
 
     @property
     def skeleton(self) -> Skeleton:
-        """What is found in the pictures: hands in those of `hands_rendered` and its like."""
-        return HAND21 if self.domain.startswith("hands_") else BODY17
+        """What is found in the pictures."""
+        return found_in(self.domain)
 
     def network(self) -> KeypointDetector:
         """The network before training."""
@@ -277,34 +277,3 @@ def train_detector(
     )
     task.network.eval()
     return task, history
-
-
-def asset(domain: str) -> str:
-    """Name of the weights of a domain's detector."""
-    return f"detector_{domain}"
-
-
-def command(recipe: DetectorRecipe) -> str:
-    """What trains this detector."""
-    words = ["python", "-m", "posenb", "train", "detector", "--domain", recipe.domain]
-    return shlex.join([*words, "--images", str(recipe.images), "--seed", str(recipe.seed)])
-
-
-def ship_detector(task: DetectorTask, history: loop.History, folder: Path | None = None) -> None:
-    """Write a finished detector as an asset, in half precision; `folder` as in `save_weights`.
-
-    The data hash is that of the first pictures and labels that it was trained on.
-    """
-    recipe = task.recipe
-    first = render(recipe.domain, 8, 0, recipe.size)
-    record = {
-        "command": command(recipe),
-        "configuration": asdict(recipe),
-        "seed": recipe.seed,
-        "data_hash": checkpoints.state_hash([first.images, first.keypoints, first.depth]),
-        "losses": history.rows[-1],
-        "device": runtime.device_name(task.device),
-        "wall_seconds": round(history.seconds, 1),
-    }
-    state = task.network.state_dict()
-    checkpoints.save_weights(asset(recipe.domain), state, record, True, folder)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from posenb.reconstruction.networks import KeypointDetector
-from posenb.reconstruction.training import DetectorRecipe, asset
 from posenb.train import checkpoints
+from posenb.world.skeletons import BODY17, HAND21, Skeleton
+
+
+def asset(domain: str) -> str:
+    """Name of the weights of a domain's detector."""
+    return f"detector_{domain}"
 
 
 def detectors(folder: Path | None = None) -> tuple[str, ...]:
@@ -46,8 +53,16 @@ def load_detector(
             f"there is no detector {name!r}; there are: {', '.join(there) or 'none'}. "
             f"`python -m posenb train detector --domain {name}` makes it"
         )
-    network = checkpoints.built(
-        asset(name), lambda configuration, _: DetectorRecipe(**configuration).network(), folder
-    )
+    network = checkpoints.built(asset(name), _build, folder)
     network.to(device or torch.device("cpu"), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
+
+
+def found_in(domain: str) -> Skeleton:
+    """What is found in pictures of a domain: hands in those of `hands_...`, else people."""
+    return HAND21 if domain.startswith("hands_") else BODY17
+
+
+def _build(configuration: dict[str, Any], _: dict[str, Tensor]) -> KeypointDetector:
+    numbers = {name: configuration[name] for name in ("size", "seed")}
+    return KeypointDetector(found_in(configuration["domain"]), **numbers)

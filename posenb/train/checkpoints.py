@@ -202,6 +202,12 @@ def weights_names(start: str, end: str = "", folder: Path | None = None) -> tupl
     return tuple(sorted(n.removeprefix(head).removesuffix(tail) for n in found if n.endswith(tail)))
 
 
+def digests(*names: str, folder: Path | None = None) -> dict[str, str]:
+    """Beginning of the SHA-256 of weights, shipped or in a folder: a card says what it measured."""
+    files = {name: assets.path(f"weights/{name}.safetensors", folder) for name in names}
+    return {name: assets.digest(file)[:12] for name, file in files.items()}
+
+
 def state_hash(state: Any) -> str:
     """SHA-256 of a tensor, or of nested dictionaries and lists of tensors and plain values.
 

@@ -1,6 +1,6 @@
 """People: skin and clothes that bones move, in any shape, any pose and with any expression.
 
-The body stems from MakeHuman (CC0, see NOTICE; `world.body_asset` makes the asset). Points follow
+The body stems from MakeHuman (CC0, see NOTICE; `build.body` makes the asset). Points follow
 the bones by linear blend skinning, p' = sum_b w_b (R_b (p - j_b) + j'_b), with the place p at rest,
 the weights w, and of each bone b its rotation R, its joint j at rest and j' in the pose.
 

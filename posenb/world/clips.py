@@ -24,7 +24,6 @@ from torch.nn import functional
 
 from posenb import assets
 from posenb.world.cameras import Camera
-from posenb.world.clip_asset import ASSET, SIZE
 from posenb.world.domains import Split
 from posenb.world.filming import FPS, AnyDomain, film, find
 from posenb.world.looks import Look
@@ -44,6 +43,8 @@ __all__ = [
 
 VALID_PIXELS = 25.0  # original pixels, 5 cm on the man: 3.5 times the median error
 SMALLEST = 16  # pixels: the least side of a picture
+ASSET = "clip/balancing.npz"
+SIZE = 256  # side of a stored picture, pixels
 
 _CAMERA = ("rotation", "translation", "focal", "center", "distortion")
 
@@ -205,7 +206,7 @@ class RealClip:
         reprojection_error: distance of projected joint and keypoint in original pixels (of 1920),
             (C, T, 17); NaN where the detector found nothing.
         valid: error below `VALID_PIXELS` and keypoint inside the picture, (C, T, 17).
-        offset: in original pixels, (C, 2); see `posenb.world.clip_asset.correct`.
+        offset: in original pixels, (C, 2); see `posenb.build.clip.correct`.
         pixel: original pixels that one pixel of `images` spans, (C,).
         fps: frames a second.
         skeleton: BODY17.

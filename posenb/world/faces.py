@@ -24,12 +24,7 @@ from torch import Tensor
 
 from posenb.world.cameras import Camera, look_at
 from posenb.world.domains import Split
-from posenb.world.motion import (
-    between_keys,
-    quaternion_to_matrix,
-    smooth,
-    vector_to_quaternion,
-)
+from posenb.world.motion import between_keys, quaternion_to_matrix, smooth, vector_to_quaternion
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import FACE68
 

@@ -22,12 +22,7 @@ from posenb.world import rooms
 from posenb.world.body import FINGERS, SIDES, Body, load_body
 from posenb.world.cameras import Camera, look_at
 from posenb.world.domains import Split
-from posenb.world.motion import (
-    between_keys,
-    quaternion_to_matrix,
-    smooth,
-    vector_to_quaternion,
-)
+from posenb.world.motion import between_keys, quaternion_to_matrix, smooth, vector_to_quaternion
 
 __all__ = ["GESTURES", "HandDomain", "HandScenes", "get", "names"]
 

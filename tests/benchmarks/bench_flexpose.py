@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from posenb import flexpose, prior
+from posenb.experiments.flexpose.tables import alike, shots
 from posenb.flexpose.adapt import USUAL, AdaptTask, Readers
 from posenb.flexpose.networks import AdaptedGenerator
-from posenb.flexpose.tables import alike, shots
 from posenb.prior.losses import perceptual_loss
 from posenb.train import runtime
 from posenb.world.drawing import draw_skeletons

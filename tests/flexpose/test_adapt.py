@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from posenb import flexpose, prior
+from posenb.experiments.flexpose.tables import alike
 from posenb.flexpose import Readers, Recipe
 from posenb.flexpose.adapt import AdaptTask, mixed, sample
 from posenb.flexpose.networks import AdaptedGenerator
-from posenb.flexpose.tables import alike
 from posenb.measure.distributions import frechet_distance, mmd2
 from posenb.prior.losses import perceptual_loss
 from posenb.prior.networks import Generator, PerceptualFeatures

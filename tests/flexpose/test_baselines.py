@@ -6,8 +6,9 @@ import torch
 from torch.nn.utils import parametrize
 
 from posenb import flexpose, prior
+from posenb.experiments.flexpose.tables import alike
 from posenb.flexpose import Readers, Recipe, baselines
-from posenb.flexpose.tables import alike
+from posenb.prior import training
 from posenb.prior.networks import Generator
 
 QUICK = Recipe(steps=2, batch=8)
@@ -48,14 +49,14 @@ def test_source_only_changes_nothing(generator, guides, readers):
 def games(monkeypatch):
     """The discriminators that games were played with."""
     seen = []
-    original = baselines.PriorTask
+    original = training.PriorTask
 
     def spy(*arguments, **options):
         task = original(*arguments, **options)
         seen.append(task)
         return task
 
-    monkeypatch.setattr(baselines, "PriorTask", spy)
+    monkeypatch.setattr(training, "PriorTask", spy)
     return seen
 
 

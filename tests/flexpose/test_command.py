@@ -12,6 +12,7 @@ import pytest
 
 from posenb import __main__ as command_line
 from posenb import assets, prior
+from posenb.experiments.flexpose import shipping
 from posenb.flexpose import files, weights
 from posenb.flexpose.adapt import AdaptTask, Readers
 from posenb.flexpose.weights import Variant
@@ -135,8 +136,8 @@ def test_the_explorers_matrices_are_learned_and_shipped(
     variants = (Variant("paper", (3,), 15), Variant("paper", (2, 4), 30))
     monkeypatch.setattr(prior, "load_generator", lambda *_: source)
     monkeypatch.setattr(Readers, "load", lambda *_, **__: readers)
-    monkeypatch.setattr(weights, "digests", lambda *names: dict.fromkeys(names, "0"))
-    monkeypatch.setattr(weights, "VARIANTS", variants)
+    monkeypatch.setattr(checkpoints, "digests", lambda *names: dict.fromkeys(names, "0"))
+    monkeypatch.setattr(shipping, "VARIANTS", variants)
     monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
     command = ["train", "flexpose", "--steps", "2", "--folder", str(tmp_path / "runs")]
     with monkeypatch.context() as patch:

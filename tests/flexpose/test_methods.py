@@ -15,16 +15,12 @@ import pytest
 import torch
 
 from posenb import flexpose
-from posenb.flexpose import Readers, Recipe, baselines, files, tables
+from posenb.experiments.flexpose import tables
+from posenb.flexpose import Readers, Recipe, baselines, files
 from posenb.flexpose.adapt import OBJECTIVES, USUAL, Adapted, AdaptTask, Options
 from posenb.flexpose.baselines import GAME, LOW_RANK, STATISTICS, AdaGanTask
 from posenb.flexpose.networks import AdaptedGenerator
-from posenb.prior.networks import (
-    Discriminator,
-    Generator,
-    KeypointRegressor,
-    PerceptualFeatures,
-)
+from posenb.prior.networks import Discriminator, Generator, KeypointRegressor, PerceptualFeatures
 from posenb.prior.training import PriorTask
 from posenb.train import loop
 from posenb.train.checkpoints import state_hash

@@ -27,8 +27,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from posenb.teach import cards
-from posenb.train import checkpoints, loop, sweep
+from posenb.course.teach import cards
+from posenb.experiments import sweep
+from posenb.train import checkpoints, loop
 
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**400, 1e308, float("nan"), float("inf"), "", "text", "x" * 5000),

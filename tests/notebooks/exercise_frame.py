@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from posenb.teach.exercises import Outcome, check, registered
+from posenb.course.teach.exercises import Outcome, check, registered
 
 
 class ExerciseTests:

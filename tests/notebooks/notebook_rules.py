@@ -17,6 +17,8 @@ MAX_MEGABYTES = 8
 MAX_MINUTES = 4
 MIN_CELLS, MAX_CELLS = 60, 110
 MAX_CODE_LINES = 30
+MAX_FIGURE_LINES = 15
+MAX_CODE_BEFORE_PICTURE = 8  # open lines of code: the first picture stands on the first screen
 MIN_ALT_LENGTH = 15
 MIN_EXERCISES = 4
 MIN_RECORDED_VERSIONS = 4
@@ -33,6 +35,13 @@ MACHINE_PATH = re.compile(
     r"(?<![\w./:])/(?:home|root|Users|tmp|work|opt|mnt|usr|var)/\w+|\b[A-Z]:\\+\w+"
 )
 MAGIC = re.compile(r"^\s*[%!]", re.MULTILINE)
+PLOTS = re.compile(
+    r"\bsay\(|\bnew_figure\(|\bfigures\.(?!Table\b)\w+\(|\bcards\.(?:table|provenance)\(|\bpeople\.\w+\(|"
+    r"\bscenes3d\.\w+\(|\bposes3d\.\w+\(|\.savefig\(|\bexplorer\.\w+\("
+)
+FRAGMENT = re.compile(
+    r"""^\s*f?"[^"{}\s]{0,12}\s*"\s*$|^\s*f"\{[^"]*\}[^"\s]*\s*"\s*$""", re.MULTILINE
+)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 EMBEDDED = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 EXPLORER = re.compile(r"\b(?:explore|interact|interactive|interactive_output)\(")
@@ -202,6 +211,40 @@ def has_a_readable_length(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+def is_folded(cell: NotebookNode) -> bool:
+    """Whether a reader sees the outputs of a cell only, in JupyterLab and on a page."""
+    hidden = bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+    return hidden and "hide-input" in cell.metadata.get("tags", [])
+
+
+def reads_as_a_page(notebook: NotebookNode) -> list[str]:
+    """What is open is worth reading aloud; plots and sentences made from numbers are folded."""
+    problems, before, seen = [], 0, False
+    for i, cell in code_cells(notebook):
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        folded, tags = is_folded(cell), cell.metadata.get("tags", [])
+        if folded != ("hide-input" in tags) or folded != bool(
+            cell.metadata.get("jupyter", {}).get("source_hidden")
+        ):
+            problems.append(f"cell {i} is folded in one way: set source_hidden and hide-input")
+        if not folded and PLOTS.search(cell.source) and not CHECK_CALL.search(cell.source):
+            problems.append(f"cell {i} plots or says, and is open: fold it, or split the code off")
+        if "new_figure(" in cell.source and len(lines) > MAX_FIGURE_LINES:
+            problems.append(
+                f"cell {i} draws in {len(lines)} lines: over {MAX_FIGURE_LINES} they become a "
+                "named function of the course"
+            )
+        if re.search(r"^def say\(", cell.source, re.MULTILINE):
+            problems.append(f"cell {i} defines say: import it from posenb.course.show.prose")
+        if FRAGMENT.search(cell.source):
+            problems.append(f"cell {i} breaks a sentence into one-word strings")
+        seen = seen or any(alt_texts(output) for output in cell.outputs)
+        before += 0 if seen or folded else len(lines)
+    if before > MAX_CODE_BEFORE_PICTURE:
+        problems.append(f"{before} open lines of code stand before the first picture")
+    return problems
+
+
 def names_the_python_kernel(notebook: NotebookNode) -> list[str]:
     """Any machine has the kernel that the notebook asks for."""
     spec = notebook.metadata.get("kernelspec", {})
@@ -293,6 +336,7 @@ RULES: tuple[Callable[[NotebookNode], list[str]], ...] = (
     has_a_header,
     kept_its_minutes,
     has_a_readable_length,
+    reads_as_a_page,
     names_the_python_kernel,
     knows_no_machine,
     uses_no_magics,

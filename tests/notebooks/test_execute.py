@@ -37,8 +37,8 @@ def test_two_runs_save_the_same_file(tmp_path: Path) -> None:
 
 def test_named_figures_are_saved(tmp_path: Path) -> None:
     draw = (
-        "from posenb.show import figures\n"
-        "from posenb.show.style import new_figure\n"
+        "from posenb.course.show import figures\n"
+        "from posenb.course.show.style import new_figure\n"
         "figure = new_figure(3, 2)\n"
         "figure.subplots().plot([0, 1])\n"
         "figures.show(figure, 'A line that rises.', name='prior/line')"

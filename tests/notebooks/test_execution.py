@@ -109,8 +109,8 @@ def test_good_cells_pass(tmp_path: Path) -> None:
 def test_a_run_leaves_the_figures_of_the_repository(tmp_path: Path, vector: bool) -> None:
     before = kept_files()
     draw = (
-        "from posenb.show import figures\n"
-        "from posenb.show.style import new_figure\n"
+        "from posenb.course.show import figures\n"
+        "from posenb.course.show.style import new_figure\n"
         f"figures.show(new_figure(3, 2), 'Nothing.', name='prior/samples', vector={vector})"
     )
     done = run_cells(tmp_path, draw)

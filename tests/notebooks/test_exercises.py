@@ -11,7 +11,7 @@ import notebook_rules as rules
 import pytest
 
 import posenb
-from posenb.teach import exercises as teach_exercises
+from posenb.course.teach import exercises as teach_exercises
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -21,14 +21,7 @@ from posenb.posynda import (
     windows,
 )
 from posenb.posynda.adapt import AUGMENTS, AdaptTask
-from posenb.posynda.augmentation import (
-    align,
-    jitter,
-    lifted_places,
-    put,
-    total_length,
-    vary,
-)
+from posenb.posynda.augmentation import align, jitter, lifted_places, put, total_length, vary
 from posenb.posynda.hypotheses import AGGREGATES, combine
 from posenb.posynda.lifting import LiftTask, from_principal_point, hypothesise
 from posenb.train import loop, runtime

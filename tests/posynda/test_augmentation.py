@@ -7,14 +7,7 @@ import pytest
 import torch
 
 from posenb.posynda import windows
-from posenb.posynda.augmentation import (
-    align,
-    ancestry,
-    jitter,
-    lifted_places,
-    put,
-    total_length,
-)
+from posenb.posynda.augmentation import align, ancestry, jitter, lifted_places, put, total_length
 from posenb.posynda.hypotheses import estimate_root, project
 from posenb.train import runtime
 from posenb.world.skeletons import BODY17, HAND21

@@ -8,10 +8,10 @@ import math
 import pytest
 import torch
 
+from posenb.course.teach import cards
 from posenb.posynda import GaussianDiffusion, MixSTE, adapt, lift, windows
 from posenb.posynda.adapt import Adaptation, AdaptTask
 from posenb.posynda.sizes import ADULTS, LIMBS, change, height, resize
-from posenb.teach import cards
 from posenb.world.motion import KINEMATIC_PARENTS, REST_OFFSETS, forward_kinematics
 from posenb.world.skeletons import BODY17, COCO17, FACE68, convert
 

@@ -10,12 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from posenb.prior.losses import (
-    discriminator_loss,
-    generator_loss,
-    perceptual_loss,
-    r1_penalty,
-)
+from posenb.prior.losses import discriminator_loss, generator_loss, perceptual_loss, r1_penalty
 from posenb.prior.networks import (
     Discriminator,
     EqualConv,

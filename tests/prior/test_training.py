@@ -16,6 +16,7 @@ import torch
 
 from posenb import __main__ as command_line
 from posenb import assets, prior
+from posenb.experiments.prior import shipping
 from posenb.flexpose import files
 from posenb.prior import networks, training, weights
 from posenb.prior.networks import Discriminator, Generator, KeypointRegressor, PerceptualFeatures
@@ -445,7 +446,7 @@ def test_the_command_trains_and_ships(
     (tmp_path / "wild" / "64px.pt").write_bytes(b"half a file")
     recipe = PriorRecipe(small_images=64, images=32)
     with pytest.raises(ValueError, match="64px"):
-        training.ship_prior(recipe, tmp_path / "wild", CPU, "wild")
+        shipping.ship_prior(recipe, tmp_path / "wild", CPU, "wild")
     assert (empty_assets / "manifest.json").read_bytes() == manifest
 
 

@@ -12,7 +12,8 @@ import torch
 
 from posenb import __main__ as command_line
 from posenb import reconstruction
-from posenb.reconstruction import training
+from posenb.experiments.reconstruction import shipping
+from posenb.reconstruction import training, weights
 from posenb.reconstruction.networks import KeypointDetector
 from posenb.reconstruction.training import (
     DetectorRecipe,
@@ -42,6 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         "network",
         lambda self: KeypointDetector(self.skeleton, self.size, widths, self.seed),
     )
+    monkeypatch.setattr(weights, "_build", lambda c, _: DetectorRecipe(**c).network())
 
 
 def spots(count: int = 17, size: int = 64) -> Labelled:
@@ -196,7 +198,7 @@ def test_training_learns() -> None:
 def test_shipped_weights_come_back(tmp_path: Path) -> None:
     task, history = training.train_detector(TINY, tmp_path, device=CPU, progress=False)
     home = tmp_path / "home"
-    training.ship_detector(task, history, home)
+    shipping.ship_detector(task, history, home)
     assert reconstruction.detectors(home) == ("synthetic",)
     network = reconstruction.load_detector("synthetic", folder=home)
     images = render("synthetic", 4, 0, 32).images

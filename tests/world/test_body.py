@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from posenb import assets
-from posenb.world import body_asset, makehuman
+from posenb.build import body as body_asset
+from posenb.build import makehuman
 from posenb.world.body import ASSET, LANDMARKS, Body, load_body
 from posenb.world.skeletons import BODY17, COCO17, FACE68, HAND21, Skeleton
 

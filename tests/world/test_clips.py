@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from posenb import assets
-from posenb.world import clip_asset, clips
+from posenb.build import clip as clip_asset
+from posenb.world import clips
 from posenb.world.cameras import Camera, look_at
 from posenb.world.clips import VALID_PIXELS, RealClip, load_real_clip
 from posenb.world.skeletons import BODY17

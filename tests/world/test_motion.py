@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from posenb import assets
+from posenb.build import motion as build
 from posenb.world import motion
 from posenb.world.skeletons import BODY17
 
@@ -176,11 +177,11 @@ def test_an_unknown_clip_is_named() -> None:
 
 
 def test_an_altered_asset_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = assets.path(motion._ASSET).read_bytes()
+    data = assets.path(motion.ASSET).read_bytes()
     manifest = (assets.FOLDER / "manifest.json").read_bytes()
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
     assets.write_atomically(tmp_path / "manifest.json", manifest)
-    assets.write_atomically(tmp_path / motion._ASSET, data[:-1] + bytes([data[-1] ^ 1]))
+    assets.write_atomically(tmp_path / motion.ASSET, data[:-1] + bytes([data[-1] ^ 1]))
     motion.load_motion.cache_clear()
     try:
         with pytest.raises(ValueError, match=r"humanoid\.npz is altered: expected sha256"):
@@ -209,7 +210,7 @@ def test_damaged_recordings_are_named(tmp_path: Path) -> None:
     ):
         file.write_text(frames)
         with pytest.raises(ValueError, match=why):
-            motion._read_source(file)
+            build._read_source(file)
 
 
 def test_other_recordings_do_not_replace_the_asset(
@@ -219,7 +220,7 @@ def test_other_recordings_do_not_replace_the_asset(
     monkeypatch.setattr(assets, "FOLDER", home)
     assets.ship({"motion/humanoid.npz": b"as it was"})
     with pytest.raises(ValueError, match=r"source has no humanoid3d_backflip\.txt: expected"):
-        motion.build(source)
+        build.build(source)
     listed = json.loads((Path(assets.__file__).parent / "sources.json").read_bytes())["motion"]
     frame = json.dumps([0.1, 0, 1, 0] + [1, 0, 0, 0] * 10)
     for name in listed:
@@ -227,7 +228,7 @@ def test_other_recordings_do_not_replace_the_asset(
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_text(f'{{"Frames": [{frame}, {frame}]}}')  # it can be read
     with pytest.raises(ValueError, match=r"has other bytes in humanoid3d_backflip\.txt.*nothing"):
-        motion.build(source)
+        build.build(source)
     assert assets.path("motion/humanoid.npz").read_bytes() == b"as it was"
 
 
@@ -238,5 +239,5 @@ def test_the_asset_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     expected = assets.manifest()["motion/humanoid.npz"]
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    motion.build()
+    build.build()
     assert assets.manifest()["motion/humanoid.npz"] == expected

@@ -1,0 +1,1 @@
+"""What stands on the library for readers: pictures, exercises, explorers; a folder a chapter."""

@@ -1,0 +1,1 @@
+"""Notebook 02: its explorer and exercises."""

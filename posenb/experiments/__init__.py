@@ -1,0 +1,1 @@
+"""Result cards and shipped weights, made again by `python -m posenb table` and `train`."""

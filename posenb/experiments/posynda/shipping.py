@@ -1,0 +1,181 @@
+"""How the shipped lifters are made (`python -m posenb train lifter`).
+
+They are the very lifters that the tables start from, with the same checkpoints: who has made a
+table ships without training again, and the other way round.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from posenb.experiments import shipping
+from posenb.experiments.posynda import tables
+from posenb.experiments.posynda.tables import METHODS, RUNS, SOURCE, TEACHING, Lifter, Scale
+from posenb.measure.keypoints import mpjpe
+from posenb.posynda import windows
+from posenb.posynda.diffusion import GaussianDiffusion
+from posenb.posynda.lifting import lift
+from posenb.posynda.networks import Denoiser, merged
+from posenb.posynda.weights import asset
+from posenb.train import checkpoints, loop, runtime
+
+METHOD = "ours, varied"  # of METHODS: how a lifter is adapted before it is shipped
+TOLERANCE = 0.1  # mm: half precision may change the test error by less
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which lifter is to be made.
+
+    Attributes:
+        denoiser: of one of the scale's lifters.
+        target: domain that it is adapted to without labels, or None: it knows the source only.
+        seed: of everything.
+        scale: how large everything is.
+    """
+
+    denoiser: str = "MixSTE"
+    target: str | None = None
+    seed: int = 0
+    scale: Scale = TEACHING
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail late.
+
+        Raises:
+            ValueError: for an unknown denoiser or target, or a diffusion other than `lift`'s.
+        """
+        if self.denoiser not in self.scale.lifters:
+            raise ValueError(
+                f"denoiser must be one of {', '.join(self.scale.lifters)}, found {self.denoiser!r}"
+            )
+        if self.target is not None:
+            windows.domain(self.target)
+        usual = GaussianDiffusion().timesteps
+        if self.lifter.timesteps != usual:
+            raise ValueError(
+                f"lifters of {self.lifter.timesteps} timesteps are not shipped: `lift` takes "
+                f"{usual} unless it is told"
+            )
+
+    @property
+    def lifter(self) -> Lifter:
+        """Its numbers."""
+        return self.scale.lifters[self.denoiser]
+
+    @property
+    def name(self) -> str:
+        """What `load_lifter` knows it by."""
+        return "_".join([self.denoiser.lower(), *([self.target] if self.target else [])])
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        target = ["--target", self.target] if self.target else []
+        return shipping.command("lifter", "--denoiser", self.denoiser, *target, "--seed", self.seed)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A lifter that is finished.
+
+    Attributes:
+        plan: what was asked for.
+        model: with LoRA merged.
+        losses: last row of the history of its last training.
+        seconds: wall time of its trainings together.
+        data_hash: of all that it learned from.
+    """
+
+    plan: Plan
+    model: Denoiser
+    losses: dict[str, float]
+    seconds: float
+    data_hash: str
+
+
+@runtime.threads(1)
+def train_lifter(plan: Plan, folder: Path = RUNS, progress: bool = True) -> Made:
+    """Make a lifter; goes on from the checkpoints of the tables, and repeats nothing finished.
+
+    On one CPU thread, as the tables do: another number sums in another order.
+
+    Args:
+        plan: which.
+        folder: where the checkpoints are.
+        progress: show a bar while it learns from the source.
+
+    Raises:
+        Interrupted: if a training was; the next call goes on with it.
+    """
+    lifter, scale, seed = plan.lifter, plan.scale, plan.seed
+    model = tables.source_lifter(lifter, seed, scale, folder, progress)
+    kept = loop.load_state(tables.source_checkpoint(lifter, seed, scale, folder))
+    seconds, hashes = kept["seconds"], [kept["identity"]["source"]]
+    if plan.target is not None:
+        path = folder / f"{asset(plan.name)}_seed{seed}.pt"
+        some = tables.people(plan.target, scale.target, seed, scale.frames, scale.fps)
+        model = tables.learn(
+            model, METHODS[METHOD], some.keypoints, some.camera, lifter, seed, scale, path
+        )
+        kept = loop.load_state(path)
+        seconds, hashes = seconds + kept["seconds"], [*hashes, kept["identity"]["target"]]
+    data_hash = hashes[0] if len(hashes) == 1 else checkpoints.state_hash(hashes)
+    return Made(plan, merged(model).eval(), kept["rows"][-1], seconds, data_hash)
+
+
+def ship_lifter(made: Made, folder: Path | None = None) -> None:
+    """Write a finished lifter as an asset; `folder` as in `checkpoints.save_weights`.
+
+    In half precision, if that changes the error on test people by less than TOLERANCE.
+    """
+    plan = made.plan
+    error = {"float32": error_mm(made.model, plan)}
+    error["float16"] = error_mm(_halved(made.model), plan)
+    half = abs(error["float16"] - error["float32"]) < TOLERANCE
+    scale = {k: v for k, v in asdict(plan.scale).items() if k not in ("mixste", "videopose")}
+    configuration = {
+        "lifter": asdict(plan.lifter),
+        "scale": scale,
+        "source": SOURCE,
+        "target": plan.target,
+        "adaptation": None if plan.target is None else _adaptation(plan.scale),
+    }
+    device = next(made.model.parameters()).device
+    record = shipping.record(
+        plan.command,
+        configuration,
+        plan.seed,
+        made.data_hash,
+        made.losses,
+        device,
+        made.seconds,
+    ) | {"test_mpjpe_mm": error}
+    checkpoints.save_weights(asset(plan.name), made.model.state_dict(), record, half, folder)
+
+
+def error_mm(model: Denoiser, plan: Plan) -> float:
+    """MPJPE in mm of the mean hypothesis, on test people of the target, or of the source."""
+    scale = plan.scale
+    some = tables.people(
+        plan.target or SOURCE, scale.test, plan.seed, scale.frames, scale.fps, "test"
+    )
+    some = some.to(next(model.parameters()).device)
+    assert some.joints3d is not None
+    found = lift(
+        model, some.keypoints, some.camera, scale.hypotheses, scale.sampling_steps, seed=plan.seed
+    )
+    return 1000 * float(mpjpe(found.joints3d, some.joints3d))
+
+
+def _adaptation(scale: Scale) -> dict[str, Any]:
+    """Numbers of the adaptation, as `tables.learn` takes them."""
+    return asdict(replace(METHODS[METHOD], steps=scale.steps, batch=scale.batch))
+
+
+def _halved(model: Denoiser) -> Denoiser:
+    """As it comes back from half precision."""
+    return copy.deepcopy(model).half().float()

@@ -1,0 +1,1 @@
+"""The experiments with the 2.5D detector."""

@@ -1,0 +1,189 @@
+"""Experiments over rows and seeds, and the result cards that notebooks read."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from posenb import assets
+from posenb.measure.intervals import t_interval
+from posenb.train import loop, runtime
+from posenb.train.cards import card_path, is_number
+
+Row = Mapping[str, Any]
+Measure = Callable[[dict[str, Any], int], Mapping[str, float]]
+
+
+def run_table(
+    name: str,
+    rows: Sequence[Row],
+    seeds: Sequence[int],
+    measure: Measure,
+    *,
+    folder: Path | None = None,
+    jobs: int = 1,
+    configuration: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure every row with every seed, and write the result card.
+
+    A finished (row, seed) is kept in `<table>.partial.json` beside the card until the table is
+    whole: after an interruption the same call goes on from there, unless the row, the
+    configuration or a package version changed. Each measurement computes on one thread, so that
+    numbers do not depend on `jobs`.
+
+    Args:
+        name: "<chapter>.<table>", for example "flexpose.table1".
+        rows: labels of the rows, as plain JSON data.
+        seeds: seeds of every row.
+        measure: (labels of a row, seed) -> named numbers.
+        folder: root of the cards; `<repository>/figures/results` by default.
+        jobs: processes at a time (joblib; another backend through `joblib.parallel_config`).
+        configuration: what all rows share, as plain JSON data; kept in the card.
+        progress: show a progress bar.
+
+    Returns:
+        The card: name, rows (their labels and "metrics": for each the mean, the 95 % t interval
+        "low" to "high" or None with one seed, and the "values" in the order of the seeds), seeds,
+        configuration, versions, device, wall_seconds.
+
+    Raises:
+        Interrupted: if a training of a measurement was, which then does not count.
+        OSError: if a file cannot be written.
+        ValueError: if the name is malformed, rows or seeds are empty or repeat, a number is not
+            finite, metrics differ between the seeds of a row, the partial card is damaged, or
+            another process is making this card.
+    """
+    path = card_path(name, folder)
+    configuration = dict(configuration or {})
+    cells = {_key(configuration, row, seed): (dict(row), seed) for row in rows for seed in seeds}
+    if not cells or len(cells) != len(rows) * len(seeds):
+        raise ValueError(f"table {name}: expected rows and seeds, at least one each, none twice")
+    with assets.locked(path):
+        finished, seconds = _finished(path, cells)
+        began = time.monotonic() - seconds
+        tasks = (
+            joblib.delayed(_measure)(measure, key, row, seed)
+            for key, (row, seed) in cells.items()
+            if key not in finished
+        )
+        with runtime.Progress(len(cells), name, len(finished), progress) as bar:
+            for key, metrics in joblib.Parallel(jobs, return_as="generator_unordered")(tasks):
+                finished[key] = metrics
+                partial = {"wall_seconds": time.monotonic() - began, "cells": finished}
+                _write(_partial_path(path), partial)
+                bar.update(len(finished))
+        card = {
+            "name": name,
+            "rows": [
+                {
+                    **row,
+                    "metrics": _summary(
+                        [finished[_key(configuration, row, s)] for s in seeds], path
+                    ),
+                }
+                for row in rows
+            ],
+            "seeds": list(seeds),
+            "configuration": configuration,
+            "versions": runtime.versions(),
+            "device": runtime.device_name(runtime.device()),
+            "wall_seconds": round(time.monotonic() - began, 1),
+        }
+        _write(path, card)
+        _partial_path(path).unlink(missing_ok=True)
+        return card
+
+
+def _measure(
+    measure: Measure, key: str, row: dict[str, Any], seed: int
+) -> tuple[str, dict[str, float]]:
+    try:
+        with runtime.threads(1), loop.whole():
+            metrics = {name: float(value) for name, value in measure(row, seed).items()}
+    except Exception as error:
+        error.add_note(f"in row {row} with seed {seed}")
+        raise
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if broken:
+        raise ValueError(f"{', '.join(broken)} of row {row} with seed {seed} is not finite")
+    return key, metrics
+
+
+def _key(configuration: Row, row: Row, seed: int) -> str:
+    content = [configuration, row, seed, runtime.versions()]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(path: Path, cells: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], float]:
+    """Cells of this table that an interrupted run left, and the time they took."""
+    file = _partial_path(path)
+    if not file.exists():
+        return {}, 0.0
+    cure = "delete it to start anew"
+    partial = assets.parse_json(file.read_bytes(), file, cure)
+    if not _is_partial(partial):
+        raise ValueError(
+            f"{file} is no partial card: expected wall_seconds and, in cells, finite numbers by "
+            f"their names; {cure}"
+        )
+    finished = {key: value for key, value in partial["cells"].items() if key in cells}
+    if len({frozenset(value) for value in finished.values()}) > 1:
+        for row in {json.dumps(row, sort_keys=True) for row, _ in cells.values()}:
+            some = [
+                m for k, m in finished.items() if json.dumps(cells[k][0], sort_keys=True) == row
+            ]
+            if len({frozenset(metrics) for metrics in some}) > 1:
+                raise ValueError(f"{file} holds seeds of one row with other metrics each; {cure}")
+    return finished, partial["wall_seconds"] if finished else 0.0
+
+
+def _is_partial(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and is_number(found.get("wall_seconds"))
+        and found["wall_seconds"] >= 0
+        and isinstance(found.get("cells"), dict)
+        and all(
+            isinstance(cell, dict) and cell and all(map(is_number, cell.values()))
+            for cell in found["cells"].values()
+        )
+    )
+
+
+def _partial_path(path: Path) -> Path:
+    return path.with_suffix(".partial.json")
+
+
+def _summary(measured: Sequence[Mapping[str, float]], path: Path) -> dict[str, Any]:
+    for first, second in itertools.pairwise(measured):
+        if first.keys() != second.keys():
+            raise ValueError(
+                f"{path}: seeds of one row gave {sorted(first)} and {sorted(second)}; if some are "
+                f"of an earlier run, delete {_partial_path(path).name}"
+            )
+    return {metric: _statistics([m[metric] for m in measured]) for metric in measured[0]}
+
+
+def _statistics(values: list[float]) -> dict[str, Any]:
+    low, high = t_interval(values) if len(values) > 1 else (None, None)
+    summary = {"mean": statistics.fmean(values), "low": low, "high": high}
+    rounded = {key: None if value is None else _round(value) for key, value in summary.items()}
+    return {**rounded, "values": [_round(value) for value in values]}
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")  # what can be told apart; the rest is noise in diffs
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    assets.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -1,6 +1,0 @@
-"""Chapter 00: the explorers and the exercises of the notebook that everybody starts with."""
-
-# importing `exercises` registers its checkers
-from posenb.start_here import exercises, explore, explore_clip, explore_people
-
-__all__ = ["exercises", "explore", "explore_clip", "explore_people"]
