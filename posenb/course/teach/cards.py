@@ -11,7 +11,17 @@ from posenb.course.show.figures import table as html_table
 from posenb.measure.intervals import t_interval
 from posenb.train.cards import read_card as load
 
-__all__ = ["differences", "intervals", "load", "provenance", "row", "table", "value"]
+__all__ = [
+    "differences",
+    "intervals",
+    "load",
+    "paired",
+    "provenance",
+    "row",
+    "table",
+    "value",
+    "verdict",
+]
 
 Card = Mapping[str, Any]
 
@@ -69,34 +79,65 @@ def intervals(
     return found
 
 
-def differences(
-    card: Card, metric: str, scale: float = 1.0, **base: Any
-) -> list[tuple[float, float, float]]:
-    """What each row's metric adds to that of a base row, seed by seed.
+def paired(
+    card: Card, metric: str, base: Card, other: Card, scale: float = 1.0
+) -> tuple[float, float, float]:
+    """What a row's metric adds to that of a base row, seed by seed: mean and 95 % interval.
 
-    Where rows of one seed share shots and latents, their differences vary less than they do.
+    Rows of one seed share shots and latents, so their differences vary less than they do. This is
+    the one rule of the course: a difference counts where its interval leaves out 0. Of twenty
+    comparisons without any difference, one is expected to count.
 
     Args:
         card: from `load` or `run_table`, of at least two seeds.
-        metric: one that all rows have.
-        scale: factor on all numbers.
+        metric: one that both rows have.
         base: labels of the row that is subtracted.
-
-    Returns:
-        (mean, low, high) a row, in the card's order; three times 0 for the base itself.
+        other: labels of the row that it is subtracted from.
+        scale: factor on all numbers.
 
     Raises:
         ValueError: if there is no such row or metric, or one seed only.
     """
     if len(card["seeds"]) < 2:
         raise ValueError(f"{card['name']} has one seed: differences need at least two")
-    value(card, metric, **base)  # there is one such row, and it has the metric
-    start = row(card, **base)["metrics"][metric]["values"]
-    found = []
-    for metrics in (r["metrics"] for r in card["rows"]):
-        changes = [scale * (b - a) for a, b in zip(start, metrics[metric]["values"], strict=True)]
-        found.append((statistics.fmean(changes), *t_interval(changes)))
-    return found
+    values = []
+    for labels in (base, other):
+        value(card, metric, **labels)  # there is one such row, and it has the metric
+        values.append(row(card, **labels)["metrics"][metric]["values"])
+    changes = [scale * (b - a) for a, b in zip(*values, strict=True)]
+    return (statistics.fmean(changes), *t_interval(changes))
+
+
+def differences(
+    card: Card, metric: str, scale: float = 1.0, **base: Any
+) -> list[tuple[float, float, float]]:
+    """`paired` of every row against a base row, in the card's order, as `figures.bars` draws them.
+
+    Raises:
+        ValueError: as `paired`.
+    """
+    value(card, metric, **base)
+    return [paired(card, metric, base, _labels(r), scale) for r in card["rows"]]
+
+
+def verdict(
+    card: Card,
+    metric: str,
+    base: Card,
+    other: Card,
+    scale: float = 1.0,
+    digits: int = 2,
+    unit: str = "",
+) -> str:
+    """`paired` in words: "-9.7 mm [-11, -8.2]", or with ", not told apart" behind it.
+
+    Raises:
+        ValueError: as `paired`.
+    """
+    mean, low, high = paired(card, metric, base, other, scale)
+    ends = f"[{_significant(low, digits)}, {_significant(high, digits)}]"
+    words = f"{'+' if mean > 0 else ''}{_significant(mean, digits)}{unit and ' ' + unit} {ends}"
+    return words if low > 0 or high < 0 else f"{words}, not told apart"
 
 
 def table(

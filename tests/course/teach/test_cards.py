@@ -130,10 +130,24 @@ def test_differences_are_taken_seed_by_seed(tmp_path: Path) -> None:
     assert mean == pytest.approx(-0.22)
     assert (low, high) == pytest.approx(sweep.t_interval(changes))
     assert cards.differences(card, "FD", scale=10, layer=3)[1][0] == pytest.approx(-2.2)
+    steps = ({"layer": 3}, {"layer": 1})
+    assert cards.paired(card, "FD", *steps) == other
+    assert cards.verdict(card, "FD", *steps, unit="mm") == "-0.22 mm [-0.27, -0.17]"
+    assert cards.verdict(card, "FD", *steps[::-1], 10) == "+2.2 [1.7, 2.7]"
     with pytest.raises(ValueError, match="0 rows of flexpose"):
         cards.differences(card, "FD", layer=7)
     with pytest.raises(ValueError, match="has no 'recall'"):
         cards.differences(card, "recall", layer=3)
+    seeds = [3, 4, 5]
+    loose = sweep.run_table(
+        "flexpose.z",
+        ROWS,
+        seeds,
+        lambda row, seed: {"FD": (seed == 4) * row["layer"]},
+        folder=tmp_path,
+        progress=False,
+    )
+    assert cards.verdict(loose, "FD", *steps).endswith(", not told apart")
     card = sweep.run_table("flexpose.y", ROWS, [1], noisy, folder=tmp_path, progress=False)
     with pytest.raises(ValueError, match="one seed"):
         cards.differences(card, "FD", layer=3)
