@@ -12,6 +12,7 @@ import io
 import itertools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ __all__ = [
 DPI = 144  # stored pixels an inch; pages show 96 an inch, so projectors get sharp lines
 PALETTE_ERROR = 1.5  # mean error in 1/255 below which 256 colours are enough,
 PALETTE_WRONG, PALETTE_SHARE = 48, 0.001  # unless so many pixels are off by so many 1/255
+NUMBER = re.compile(r"\**[-+−±]?\d|\**–\**$")  # how a cell of numbers begins, or says none
 Array = NDArray[Any]
 
 
@@ -104,12 +106,16 @@ class Table:
         return "\n".join([self.caption, *(line.rstrip() for line in text)])
 
     def _repr_html_(self) -> str:
+        columns = ([row[i] for row in self.cells] for i in range(len(self.head)))
+        sides = [_side(i, column) for i, column in enumerate(columns)]
         head = "".join(
-            f'<th scope="col" style="text-align:{_side(i)}">{html.escape(cell)}</th>'
-            for i, cell in enumerate(self.head)
+            f'<th scope="col" style="text-align:{side}">{html.escape(cell)}</th>'
+            for side, cell in zip(sides, self.head, strict=True)
         )
         body = "".join(
-            "<tr>" + "".join(_cell(i, cell) for i, cell in enumerate(row)) + "</tr>"
+            "<tr>"
+            + "".join(_cell(side, cell) for side, cell in zip(sides, row, strict=True))
+            + "</tr>"
             for row in self.cells
         )
         return (
@@ -616,11 +622,12 @@ def _text(value: object, specification: str) -> str:
     return f"{value:{specification}}" if isinstance(value, int | float) else str(value)
 
 
-def _side(column: int) -> str:
-    return "left" if column == 0 else "right"
+def _side(place: int, column: Sequence[str]) -> str:
+    """Numbers stand right, words and the first column left."""
+    return "right" if place and all(NUMBER.match(text) for text in column) else "left"
 
 
-def _cell(column: int, text: str) -> str:
+def _cell(side: str, text: str) -> str:
     bold = text.startswith("**") and text.endswith("**") and len(text) > 4
     inside = html.escape(text.strip("*") if bold else text)
-    return f'<td style="text-align:{_side(column)}">{f"<b>{inside}</b>" if bold else inside}</td>'
+    return f'<td style="text-align:{side}">{f"<b>{inside}</b>" if bold else inside}</td>'

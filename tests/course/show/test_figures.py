@@ -397,6 +397,15 @@ def test_table_as_text_and_as_html() -> None:
     assert html.count('<th scope="col"') == 3 and html.count("<tr>") == 3
 
 
+def test_words_stand_left_and_numbers_right() -> None:
+    rows = [{"layer": 1, "FD": 0.2, "MMD²": None, "seen": "means"}]
+    rows += [{"layer": 3, "FD": 0.1, "MMD²": -0.3, "seen": "2 kinds of poses"}]
+    html = figures.table(rows, "x", best={"FD": "low"})._repr_html_()
+    sides = re.findall(r'<th scope="col" style="text-align:(\w+)">', html)
+    assert sides == ["left", "right", "right", "left"]
+    assert re.findall(r'<td style="text-align:(\w+)">', html) == 2 * sides
+
+
 @pytest.mark.parametrize(("sense", "best"), [("low", ["1"]), ("high", ["3", "3"])])
 def test_table_marks_the_best_and_all_that_equal_it(sense: str, best: list[str]) -> None:
     rows = [{"x": 3}, {"x": 1}, {"x": 3}, {"x": "none"}]
