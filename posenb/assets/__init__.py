@@ -212,6 +212,14 @@ def write_atomically(file: Path, data: bytes) -> None:
         raise
 
 
+def write_all(folder: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files of a folder by their names, each as a whole or not at all; their paths."""
+    paths = tuple(Path(folder) / name for name in files)
+    for path, data in zip(paths, files.values(), strict=True):
+        write_atomically(path, data)
+    return paths
+
+
 def _fill(descriptor: int, temporary: str, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)

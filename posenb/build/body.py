@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from posenb import assets
 from posenb.build import makehuman
-from posenb.world.body import ASSET, FINGERS, SIDES
 from posenb.build.makehuman import BONES, VERTICES, Array, Indices, Mesh
+from posenb.world.body import ASSET, FINGERS, SIDES
 from posenb.world.skeletons import BODY17, COCO17, FACE68
 
 _STEP = 2e-5  # metres; finer steps would only make the file larger

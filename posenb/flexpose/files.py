@@ -113,10 +113,7 @@ def write_poses(poses: PoseSet, folder: str | Path) -> tuple[Path, ...]:
     if content is not None:
         files["poses.json"] = json.dumps(content, separators=(",", ":")).encode()
     files["poses.png"] = _sheet(poses, visible)
-    paths = tuple(Path(folder) / name for name in files)
-    for path, data in zip(paths, files.values(), strict=True):
-        assets.write_atomically(path, data)
-    return paths
+    return assets.write_all(folder, files)
 
 
 def _npz(poses: PoseSet, visible: Tensor) -> bytes:

@@ -7,13 +7,17 @@ in which nothing was found, and the size of a body, which no picture tells.
 
 from __future__ import annotations
 
+import io
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from posenb import assets
 from posenb.posynda import sizes, windows
 from posenb.posynda.adapt import Adaptation, adapt
 from posenb.posynda.hypotheses import Aggregate, estimate_root
@@ -275,3 +279,44 @@ def _check(fps: float, size: tuple[float, float] | None, focal: float | None) ->
             f"a focal length is in pixels, for most lenses 0.6 to 3 times the longer side of the "
             f"picture ({max(size):g}), found {focal:g}"
         )
+
+
+def write(film: Film3D, folder: str | Path) -> tuple[Path, ...]:
+    """Write a film for other programs; equal films give equal numbers.
+
+    - `lifted.npz`: the attributes of `Film3D`, and `joints`, their names; no pickles.
+    - `lifted.csv`: a row a frame: number, seconds, 1 where somebody was seen, place of the pelvis,
+      then three columns a joint, metres from the pelvis; empty where nobody was seen.
+
+    The command `lift` writes a scene and a sheet of pictures as well (`course.posynda.film.write`).
+
+    Args:
+        film: from `lift_film`.
+        folder: made if it is not there; files of these names in it are replaced.
+
+    Returns:
+        The files written.
+    """
+    files = {"lifted.npz": _npz(film), "lifted.csv": _csv(film)}
+    return assets.write_all(folder, files)
+
+
+def _npz(film: Film3D) -> bytes:
+    buffer = io.BytesIO()
+    content: Mapping[str, np.ndarray] = {
+        name: value.numpy() if isinstance(value, Tensor) else np.array(value)
+        for name, value in vars(film).items()
+    }
+    names = {"joints": np.array(BODY17.joints), "skeleton": np.array(BODY17.name)}
+    np.savez_compressed(buffer, **content, **names)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _csv(film: Film3D) -> bytes:
+    names = [f"{joint}_{axis}" for joint in ("root", *BODY17.joints) for axis in "xyz"]
+    lines = [",".join(["frame", "seconds", "valid", *names])]
+    rows = torch.cat([film.root[:, None], film.joints3d], 1).flatten(1).tolist()  # (F, 54)
+    for frame, (row, there) in enumerate(zip(rows, film.valid.tolist(), strict=True)):
+        cells = [f"{value:.4f}" if there else "" for value in row]
+        lines.append(",".join([str(frame), f"{frame / film.fps:.4f}", str(int(there)), *cells]))
+    return ("\n".join(lines) + "\n").encode()

@@ -1,15 +1,11 @@
-"""A lifted film for the eye and for other programs (`python -m posenb lift FILE`)."""
+"""A lifted film for the eye (`python -m posenb lift FILE`)."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from posenb import assets
 from posenb.course.show.figures import draw_pose, png
@@ -17,6 +13,7 @@ from posenb.course.show.poses3d import draw_pose3d, set_view
 from posenb.course.show.scenes3d import clip_player
 from posenb.course.show.style import new_figure, styled
 from posenb.posynda.film import Film3D
+from posenb.posynda.film import write as numbers
 from posenb.world.skeletons import BODY17
 
 SHEET = 8  # moments on the contact sheet
@@ -24,11 +21,8 @@ SHOWN = 450  # frames of the scene: 30 s at the lifters' rate, 3 MB
 
 
 def write(film: Film3D, folder: str | Path) -> tuple[Path, ...]:
-    """Write a film for other programs and for the eye; equal films give equal numbers.
+    """What `posynda.film.write` writes, and the film for the eye.
 
-    - `lifted.npz`: the attributes of `Film3D`, and `joints`, their names; no pickles.
-    - `lifted.csv`: a row a frame: number, seconds, 1 where somebody was seen, place of the pelvis,
-      then three columns a joint, metres from the pelvis; empty where nobody was seen.
     - `lifted.html`: the person, to be played and turned in any browser, without a network.
     - `lifted.png`: some moments as the camera saw them, lifted, and from the camera's right.
 
@@ -39,16 +33,8 @@ def write(film: Film3D, folder: str | Path) -> tuple[Path, ...]:
     Returns:
         The files written.
     """
-    files = {
-        "lifted.npz": _npz(film),
-        "lifted.csv": _csv(film),
-        "lifted.html": _html(film),
-        "lifted.png": png(sheet(film), stored=False),
-    }
-    paths = tuple(Path(folder) / name for name in files)
-    for path, data in zip(paths, files.values(), strict=True):
-        assets.write_atomically(path, data)
-    return paths
+    files = {"lifted.html": _html(film), "lifted.png": png(sheet(film), stored=False)}
+    return numbers(film, folder) + assets.write_all(folder, files)
 
 
 def sheet(film: Film3D) -> Figure:
@@ -90,24 +76,3 @@ def _html(film: Film3D) -> bytes:
     note = f"{Path(film.source).name}: {int(film.valid.sum())} of {len(film)} frames lifted"
     scene = clip_player(upright, BODY17, film.fps, note, most=SHOWN)
     return str(scene.to_html(include_plotlyjs=True, config={"displaylogo": False})).encode()
-
-
-def _npz(film: Film3D) -> bytes:
-    buffer = io.BytesIO()
-    content: Mapping[str, np.ndarray] = {
-        name: value.numpy() if isinstance(value, Tensor) else np.array(value)
-        for name, value in vars(film).items()
-    }
-    names = {"joints": np.array(BODY17.joints), "skeleton": np.array(BODY17.name)}
-    np.savez_compressed(buffer, **content, **names)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _csv(film: Film3D) -> bytes:
-    names = [f"{joint}_{axis}" for joint in ("root", *BODY17.joints) for axis in "xyz"]
-    lines = [",".join(["frame", "seconds", "valid", *names])]
-    rows = torch.cat([film.root[:, None], film.joints3d], 1).flatten(1).tolist()  # (F, 54)
-    for frame, (row, there) in enumerate(zip(rows, film.valid.tolist(), strict=True)):
-        cells = [f"{value:.4f}" if there else "" for value in row]
-        lines.append(",".join([str(frame), f"{frame / film.fps:.4f}", str(int(there)), *cells]))
-    return ("\n".join(lines) + "\n").encode()
