@@ -1,14 +1,20 @@
-"""Experiments over rows and seeds, and the result cards that notebooks read."""
+"""Experiments over rows and seeds, and the result cards that notebooks read.
+
+A chapter's `tables.py` registers its experiments in `Experiments`: rows, and a function that
+measures one of them on a `Bench`, which is what all rows share.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,112 @@ from posenb.train.cards import card_path, is_number
 
 Row = Mapping[str, Any]
 Measure = Callable[[dict[str, Any], int], Mapping[str, float]]
+Measured = Callable[..., Mapping[str, float]]  # of a bench and the labels of a row
+Ready = Callable[[Any], Iterable[Callable[[bool], Any]]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all rows of an experiment stand on. A chapter adds fields and what is done with them.
+
+    Attributes:
+        seed: of all draws.
+    """
+
+    seed: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """Behind the name of a card: what is not as usual."""
+        return ""
+
+
+def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
+    """Rows of all combinations of labels; the last axis runs fastest."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table; a call measures it and gives its card, see `run_table`.
+
+    Attributes:
+        name: "<chapter>.<table>", the card's without the bench's suffix.
+        measure: (bench of a seed, **labels of a row) -> named numbers.
+        bench: makes the bench; its parameters are the options of a call.
+        rows: labels, or makes them of the bench.
+        seeds: of a call that names none.
+        ready: of a bench, what has to be there before any cell starts, because cells share it:
+            calls with one argument, whether to show progress.
+        facts: of a bench, the card's configuration.
+    """
+
+    name: str
+    measure: Measured
+    bench: Callable[..., Any]
+    rows: Sequence[Row] | Callable[[Any], Sequence[Row]]
+    seeds: Sequence[int]
+    ready: Ready
+    facts: Callable[[Any], Mapping[str, Any]]
+
+    def __call__(
+        self, seeds: Sequence[int] | None = None, jobs: int = 1, **options: Any
+    ) -> dict[str, Any]:
+        """Run what is not finished, and write the card."""
+        bench, seeds = self.bench(**options), seeds or self.seeds
+
+        def measure(row: dict[str, Any], seed: int) -> Mapping[str, float]:
+            return self.measure(dataclasses.replace(bench, seed=seed), **row)
+
+        early = [part for s in seeds for part in self.ready(dataclasses.replace(bench, seed=s))]
+        joblib.Parallel(jobs)(joblib.delayed(_whole)(part, jobs == 1) for part in early)
+        return run_table(
+            self.name + bench.suffix,
+            self.rows(bench) if callable(self.rows) else self.rows,
+            seeds,
+            measure,
+            jobs=jobs,
+            configuration=self.facts(bench),
+        )
+
+
+class Experiments(dict[str, Experiment]):
+    """A chapter's experiments by the names of their tables.
+
+    Args:
+        chapter: first half of the cards' names.
+        bench: of those that name no other.
+        seeds: of those that name no others.
+    """
+
+    def __init__(self, chapter: str, bench: Callable[..., Any], seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.chapter, self.bench, self.seeds = chapter, bench, seeds
+
+    def card(
+        self,
+        rows: Sequence[Row] | Callable[[Any], Sequence[Row]],
+        seeds: Sequence[int] | None = None,
+        ready: Ready = lambda bench: (),
+        facts: Callable[[Any], Mapping[str, Any]] = lambda bench: {},
+        bench: Callable[..., Any] | None = None,
+    ) -> Callable[[Measured], Measured]:
+        """Register the decorated `measure` under its own name; see `Experiment`."""
+
+        def register(measure: Measured) -> Measured:
+            name = measure.__name__
+            self[name] = Experiment(
+                f"{self.chapter}.{name}",
+                measure,
+                bench or self.bench,
+                rows,
+                seeds or self.seeds,
+                ready,
+                facts,
+            )
+            return measure
+
+        return register
 
 
 def run_table(
@@ -108,8 +220,7 @@ def _measure(
     measure: Measure, key: str, row: dict[str, Any], seed: int
 ) -> tuple[str, dict[str, float]]:
     try:
-        with runtime.threads(1), loop.whole():
-            metrics = {name: float(value) for name, value in measure(row, seed).items()}
+        metrics = {name: float(value) for name, value in _whole(measure, row, seed).items()}
     except Exception as error:
         error.add_note(f"in row {row} with seed {seed}")
         raise
@@ -117,6 +228,12 @@ def _measure(
     if broken:
         raise ValueError(f"{', '.join(broken)} of row {row} with seed {seed} is not finite")
     return key, metrics
+
+
+def _whole(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a call returns, computed on one thread, of trainings that came to their ends."""
+    with runtime.threads(1), loop.whole():
+        return call(*arguments)
 
 
 def _key(configuration: Row, row: Row, seed: int) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +218,68 @@ def test_a_foreign_partial_card_is_named(tmp_path: Path, content: str) -> None:
         ValueError, match=r"table1\.partial\.json is no(t valid JSON| partial card).*delete it"
     ):
         run(tmp_path)
+
+
+@dataclass(frozen=True)
+class Scales(sweep.Bench):
+    """A bench with an option, which gives its cards another name."""
+
+    folder: Path = Path()
+    unit: str = "m"
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.unit == "m" else f"_{self.unit}"
+
+    def prepare(self, progress: bool) -> None:
+        (self.folder / f"{self.seed}").write_text(str(progress))
+
+
+def tables_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> sweep.Experiments:
+    tables = sweep.Experiments("prior", functools.partial(Scales, folder=folder), (0, 1))
+
+    @tables.card(
+        lambda bench: sweep.grid(weight=(1, 2), tare=(0, bench.unit)),
+        ready=lambda bench: [bench.prepare],
+        facts=lambda bench: {"unit": bench.unit},
+    )
+    def scales(bench: Scales, weight: int, tare: int | str) -> dict[str, float]:
+        assert (bench.folder / f"{bench.seed}").exists()
+        return {"weight": weight + bench.seed / 10 + 100 * (tare == bench.unit)}
+
+    real = sweep.run_table
+    monkeypatch.setattr(
+        sweep, "run_table", lambda *given, **more: real(*given, **more, folder=folder)
+    )
+    return tables
+
+
+def test_rows_of_a_grid() -> None:
+    assert sweep.grid(a=(1, 2), b="xy") == [
+        {"a": 1, "b": "x"},
+        {"a": 1, "b": "y"},
+        {"a": 2, "b": "x"},
+        {"a": 2, "b": "y"},
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_experiment_measures_its_rows_on_the_bench_of_each_seed(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After what its cells share is there; a card of other options has another name."""
+    tables = tables_of(tmp_path, monkeypatch)
+    card = tables["scales"](jobs=jobs)
+    assert card["name"] == "prior.scales" and card["configuration"] == {"unit": "m"}
+    assert [(row["weight"], row["tare"]) for row in card["rows"]] == [
+        (1, 0),
+        (1, "m"),
+        (2, 0),
+        (2, "m"),
+    ]
+    values = [row["metrics"]["weight"]["values"] for row in card["rows"]]
+    assert values == [[1.0, 1.1], [101.0, 101.1], [2.0, 2.1], [102.0, 102.1]]
+    assert (tmp_path / "1").read_text() == str(jobs == 1)
+    card = tables["scales"](seeds=[4], unit="kg")
+    assert card["name"] == "prior.scales_kg" and card["seeds"] == [4]
+    assert (tmp_path / "prior" / "scales_kg.json").exists()
