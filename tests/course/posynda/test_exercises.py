@@ -37,22 +37,6 @@ def ddim_step_plain(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any
     return math.sqrt(a_next) * y0 + kept * old + sigma * noise
 
 
-def ddim_wrong(
-    eta_is: float | None = None,
-    less: Any = lambda sigma: sigma**2,
-    added: Any = lambda sigma: sigma,
-    old: Any = lambda y_e, y0, a, noise: (y_e - a.sqrt() * y0) / (1 - a).sqrt(),
-    inner: Any = lambda a, a_next: (1 - a / a_next) * (1 - a_next) / (1 - a),
-    clean: Any = lambda a, a_next: a_next,
-) -> Any:
-    def step(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
-        sigma = (eta if eta_is is None else eta_is) * inner(a, a_next).sqrt()
-        kept = (1 - a_next - less(sigma)).clamp(min=0).sqrt()
-        return clean(a, a_next).sqrt() * y0 + kept * old(y_e, y0, a, noise) + added(sigma) * noise
-
-    return step
-
-
 def ddim_unclamped(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
     sigma = eta * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
     kept = (1 - a_next - sigma**2).sqrt()
@@ -87,13 +71,6 @@ def ddim_rounded_up(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any
     return ddim_unclamped(y_e, y0, a, a_next, eta, noise)
 
 
-def ddim_absolute(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
-    sigma = eta * ((1 - a / a_next) * (1 - a_next) / (1 - a)).sqrt()
-    kept = (1 - a_next - sigma**2).abs().sqrt()
-    old = (y_e - a.sqrt() * y0) / (1 - a).sqrt()
-    return a_next.sqrt() * y0 + kept * old + sigma * noise
-
-
 def ddim_swapped_plain(y_e: Any, y0: Any, a: Any, a_next: Any, eta: Any, noise: Any) -> Any:
     return ddim_unclamped_plain(y_e, y0, a_next, a, eta, noise)
 
@@ -110,36 +87,6 @@ def at_target(pose: Any, target: Any, focal: Any, center: Any) -> Any:
 def at_target_of_package(pose: Any, target: Any, focal: Any, center: Any) -> Any:
     camera = Camera(torch.eye(3), torch.zeros(3), focal, center)
     return augmentation.align(pose[None, None], target[None, None], camera).keypoints[0, 0]
-
-
-def at_target_wrong(
-    depth: Any = None, side: Any = None, divide: Any = lambda depth, z: depth, add: float = 1
-) -> Any:
-    """As `at_target`, with another z of (extent, box, focal), (x, y), divisor, or without c."""
-
-    def place(pose: Any, target: Any, focal: Any, center: Any) -> Any:
-        box = target.amax(0) - target.amin(0)
-        extent = (pose.amax(0) - pose.amin(0))[:2]
-        z = (focal * extent).sum() / box.sum()
-        z = z if depth is None else depth(extent, box, focal)
-        aim = target[0] - center
-        placed = pose + torch.cat([z * (aim / focal if side is None else side(target)), z[None]])
-        return placed[:, :2] / divide(placed[:, 2:], z) * focal + add * center
-
-    return place
-
-
-def without_center(pose: Any, target: Any, focal: Any, center: Any) -> Any:
-    """Forgets the principal point before the division by the focal length."""
-    z = (focal * (pose.amax(0) - pose.amin(0))[:2]).sum() / (target.amax(0) - target.amin(0)).sum()
-    placed = pose + torch.cat([z * target[0] / focal, z[None]])
-    return placed[:, :2] / placed[:, 2:] * focal + center
-
-
-def pixels_for_metres(pose: Any, target: Any, focal: Any, center: Any) -> Any:
-    z = (focal * (pose.amax(0) - pose.amin(0))[:2]).sum() / (target.amax(0) - target.amin(0)).sum()
-    placed = pose + torch.cat([z * (target[0] - center), z[None]])
-    return placed[:, :2] / placed[:, 2:] * focal + center
 
 
 def find_root(pose: Any, keypoints: Any, focal: Any, center: Any) -> Any:
@@ -168,23 +115,8 @@ def find_root_by_normal_equations(pose: Any, keypoints: Any, focal: Any, center:
     return torch.linalg.solve(rows.T @ rows, rows.T @ wanted)
 
 
-def root_at_mean_depth(pose: Any, keypoints: Any, focal: Any, center: Any) -> Any:
-    flat = pose * torch.tensor([1.0, 1.0, 0.0])
-    return find_root(flat, keypoints, focal, center)
-
-
-def root_by_box(pose: Any, keypoints: Any, focal: Any, center: Any) -> Any:
-    box = keypoints.amax(0) - keypoints.amin(0)
-    z = (focal * (pose.amax(0) - pose.amin(0))[:2]).sum() / box.sum()
-    return torch.cat([z * (keypoints[0] - center) / focal, z[None]])
-
-
 def root_by_two_joints(pose: Any, keypoints: Any, focal: Any, center: Any) -> Any:
     return find_root(pose[:2], keypoints[:2], focal, center)
-
-
-def root_added(pose: Any, keypoints: Any, focal: Any, center: Any) -> Any:
-    return find_root(pose * torch.tensor([-1.0, -1.0, 1.0]), keypoints, focal, center)
 
 
 def merge(w0: Any, b: Any, a: Any) -> Any:
@@ -255,98 +187,47 @@ RIGHT: list[tuple[str, Any]] = [
 ]
 
 WRONG: list[tuple[str, Any, str]] = [
-    ("06.1", lambda y0, noise, share: share * y0 + (1 - share) * noise, "no roots"),
-    ("06.1", lambda y0, noise, share: noisy_pose(y0, noise, 1 - share), "swapped"),
-    ("06.1", lambda y0, noise, share: (1 - share) * y0 + share * noise, "lack their root"),
-    ("06.1", lambda y0, noise, share: share**0.5 * y0 + (1 - share) * noise, "variance"),
-    ("06.1", lambda y0, noise, share: share * y0 + (1 - share) ** 0.5 * noise, "the pose is"),
-    ("06.1", lambda y0, noise, share: share**0.5 * y0 + (1 - share**0.5) * noise, "squares"),
-    ("06.1", lambda y0, noise, share: y0 + (1 - share) ** 0.5 * noise, "fades"),
+    *(
+        (name, mistake, reply)
+        for name, mistakes in exercises.MISTAKES.items()
+        if name != "06.5"
+        for mistake, reply in mistakes.values()
+    ),
+    *(("06.5", (mistake, LORA), reply) for mistake, reply in exercises.MERGED.values()),
+    *(("06.5", (merge, count), reply) for count, reply in exercises.MISCOUNTS.items()),
     ("06.1", lambda y0, noise, share: noisy_pose(y0, torch.randn_like(y0), share), "draw none"),
-    ("06.1", lambda y0, noise, share: noisy_pose(y0, noise, share).clamp(-1.1, 1.1), "clamp"),
     ("06.1", lambda y0, noise, share: noisy_pose(y0, noise, share)[0], "shape"),
     ("06.1", lambda y0, noise, share: torch.nan * y0, "finite"),
     ("06.1", 0.5, "function"),
-    ("06.2", ddim_wrong(eta_is=0.0), "sigma is missing"),
-    ("06.2", ddim_wrong(eta_is=1.0), "DDPM"),
-    ("06.2", ddim_wrong(eta_is=1.0, added=lambda sigma: 0), "mean of DDPM"),
-    ("06.2", ddim_wrong(added=lambda sigma: 0), "new noise is missing"),
-    ("06.2", ddim_wrong(less=lambda sigma: 0), "too much noise"),
-    ("06.2", ddim_wrong(less=lambda sigma: sigma), "squared"),
-    ("06.2", ddim_wrong(added=lambda sigma: sigma**2), "not by its square"),
-    ("06.2", ddim_wrong(old=lambda y_e, y0, a, noise: noise), "recovered"),
-    (
-        "06.2",
-        lambda y_e, y0, a, a_next, eta, noise: noisy_pose(y0, noise, a_next),
-        "forgets y_e",
-    ),
-    ("06.2", ddim_wrong(old=lambda y_e, y0, a, noise: y_e), "pose and noise"),
-    ("06.2", ddim_wrong(old=lambda y_e, y0, a, noise: y_e - y0), "both have factors"),
-    ("06.2", ddim_wrong(old=lambda y_e, y0, a, noise: y_e - a.sqrt() * y0), "standard normal"),
-    ("06.2", ddim_wrong(clean=lambda a, a_next: a), "share of the next step"),
-    ("06.2", ddim_wrong(inner=lambda a, a_next: (1 - a_next) / (1 - a)), "1 - a / a_next"),
-    ("06.2", ddim_wrong(inner=lambda a, a_next: 1 - a / a_next), "(1 - a_next) / (1 - a)"),
     ("06.2", ddim_swapped_plain, "below 0"),
     ("06.2", ddim_unclamped, "clamp"),
     ("06.2", ddim_unclamped_plain, "clamp"),
     ("06.2", ddim_single, "clamp"),
     ("06.2", ddim_one_place, "clamp"),
     ("06.2", ddim_rounded_up, "clamp"),
-    ("06.2", ddim_absolute, "absolute"),
+    ("06.2", exercises.ddim_absolute, "absolute"),
     ("06.2", lambda y_e, y0, a, a_next, eta, noise: None, "return"),
     ("06.2", "sigma", "function"),
-    ("06.3", at_target_wrong(lambda extent, box, f: f[1] * extent[1] / box[1]), "height alone"),
-    ("06.3", at_target_wrong(lambda extent, box, f: f[0] * extent[0] / box[0]), "width alone"),
-    ("06.3", at_target_wrong(lambda extent, box, f: extent.sum() / box.sum()), "units"),
     (
         "06.3",
-        at_target_wrong(lambda extent, box, f: (f * extent).sum() / (box / f).sum()),
-        "do one of the two",
+        exercises.at_target_with(lambda extent, box, focal: torch.tensor(9.0)),
+        "times as large",
     ),
-    ("06.3", at_target_wrong(lambda extent, box, f: (f * extent).sum() / box.mean()), "twice"),
     (
         "06.3",
-        at_target_wrong(lambda extent, box, f: (f * extent).sum() / box.sum() / 2),
-        "half",
+        exercises.at_target_with(side=lambda offset, focal: torch.full((2,), 0.1)),
+        "size is about right",
     ),
-    ("06.3", at_target_wrong(lambda extent, box, f: torch.tensor(9.0)), "times as large"),
-    ("06.3", without_center, "principal point"),
-    ("06.3", pixels_for_metres, "pixels times metres"),
-    ("06.3", at_target_wrong(add=0), "missing in the projection"),
-    ("06.3", at_target_wrong(side=lambda target: torch.zeros(2)), "middle of the picture"),
-    ("06.3", at_target_wrong(side=lambda target: torch.full((2,), 0.1)), "size is about right"),
-    ("06.3", at_target_wrong(divide=lambda depth, z: z), "z + Z_j"),
     ("06.3", lambda pose, target, focal, center: pose, "shape"),
     ("06.3", 4.2, "function"),
-    ("06.4", root_at_mean_depth, "mean depth"),
-    ("06.4", root_by_box, "F's rule"),
     ("06.4", root_by_two_joints, "all joints"),
-    ("06.4", root_added, "X_j is subtracted"),
-    ("06.4", lambda *given: -find_root(*given), "signs"),
-    ("06.4", lambda *given: find_root(*given) * torch.tensor([1.0, 1.0, -1.0]), "sign of z"),
-    ("06.4", lambda pose, seen, f, c: find_root(pose, seen, f, 0 * c), "principal point"),
-    ("06.4", lambda pose, seen, f, c: find_root(pose, seen, 1.0, c), "units"),
-    ("06.4", lambda *given: find_root(*given).roll(1), "order"),
-    ("06.4", lambda *given: find_root(*given) + given[0].mean(0), "middle of all joints"),
     ("06.4", lambda *given: torch.tensor([0.0, 0.0, 5.0]), "you found"),
     ("06.4", lambda *given: find_root(*given)[:, None], "shape"),
     ("06.4", lambda *given: find_root(*given).tolist(), "tensor"),
     ("06.4", torch.zeros(3), "function"),
     ("06.5", (lambda w0, b, a: w0 + a @ b, LORA), "order"),
-    ("06.5", (lambda w0, b, a: w0 + (b @ a).T, LORA), "transposed"),
-    ("06.5", (lambda w0, b, a: b @ a, LORA), "W0 is missing"),
-    ("06.5", (lambda w0, b, a: w0 + b @ a / 2, LORA), "rank"),
     ("06.5", (lambda w0, b, a: w0.add_(b @ a), LORA), "frozen"),
     ("06.5", (lambda w0, b, a: None, LORA), "return"),
-    ("06.5", (merge, 262_144), "one A"),
-    ("06.5", (merge, 98_304), "half"),
-    ("06.5", (merge, 131_072), "output projection"),
-    ("06.5", (merge, 65_536), "output projection"),
-    ("06.5", (merge, 49_152), "rank 1"),
-    ("06.5", (merge, 196_659), "bias"),
-    ("06.5", (merge, 12_288), "one attention layer"),
-    ("06.5", (merge, 196.608), "thousands"),
-    ("06.5", (merge, 16_777_216), "frozen"),
     ("06.5", (merge, 7), "r (d + k)"),
     ("06.5", (merge, "196,608"), "must be a number"),
     ("06.5", (LORA, merge), "without brackets"),
