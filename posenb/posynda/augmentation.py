@@ -13,7 +13,7 @@ from torch import Tensor
 from posenb.posynda.hypotheses import estimate_root, intrinsics, locatable, project
 from posenb.posynda.windows import fill
 from posenb.world.cameras import Camera
-from posenb.world.motion import quaternion_to_matrix, vector_to_quaternion
+from posenb.world.rotations import vector_to_matrix
 from posenb.world.skeletons import Skeleton
 
 _NEAREST = 1.0  # metres: the root comes no nearer, or a hand would be behind the camera
@@ -208,7 +208,7 @@ def vary(
     vectors = joints3d - above  # (N, T, J, 3)
     chain = ancestry(skeleton).to(joints3d)  # (J, J)
     poses = chain @ (vectors * change[:, None, :, None])
-    turn = quaternion_to_matrix(vector_to_quaternion(angle * _normal(joints3d, random, 3)))
+    turn = vector_to_matrix(angle * _normal(joints3d, random, 3))
     return poses @ turn.mT[:, None]
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from posenb.world import domains
 from posenb.world.cameras import Camera
-from posenb.world.domains import IMAGE_WIDTH, Domain, Split
+from posenb.world.domains import IMAGE_WIDTH, Domain
+from posenb.world.recipes import Shelf, Split
 from posenb.world.skeletons import BODY17, Skeleton
 
 Units = Literal["pixels", "screen", "plane"]
@@ -155,9 +156,7 @@ def domain(name: str) -> Domain:
     Raises:
         ValueError: for another name.
     """
-    if name not in _DOMAINS:
-        raise ValueError(f"there is no domain {name!r}; there are: {', '.join(_DOMAINS)}")
-    return _DOMAINS[name]
+    return Shelf("domain", _DOMAINS).get(name)
 
 
 _DOMAINS = {

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from posenb import assets
-from posenb.world.motion import quaternion_to_matrix, vector_to_quaternion
+from posenb.world.rotations import vector_to_matrix
 
 ASSET = "body/people.npz"
 LANDMARKS = ("BODY17", "COCO17", "FACE68", "right_hand", "left_hand")
@@ -306,9 +306,9 @@ class Body:
         curl, spread = curl.to(rotations), spread.to(rotations)  # whole numbers are welcome
         flex, apart = self._finger_axes(side)
         angle = torch.tensor([_FIST[finger] for finger in FINGERS]).to(curl) * curl[..., None]
-        bent = _turn(flex[:, None] * angle[..., None])  # (..., 5, 3, 3, 3)
+        bent = vector_to_matrix(flex[:, None] * angle[..., None])  # (..., 5, 3, 3, 3)
         away = torch.tensor([_SPREAD[finger] for finger in FINGERS]).to(spread) * spread
-        first = _turn(apart * away[..., None]) @ bent[..., 0, :, :]  # (..., 5, 3, 3)
+        first = vector_to_matrix(apart * away[..., None]) @ bent[..., 0, :, :]  # (..., 5, 3, 3)
         first, bent = torch.broadcast_tensors(first[..., None, :, :], bent)
         fingers = torch.cat([first[..., :1, :, :], bent[..., 1:, :, :]], -3).flatten(-4, -3)
         start = self.bones.index(f"{side}_thumb1")  # the 15 bones follow each other
@@ -400,8 +400,3 @@ def check(name: str, value: Tensor, *ending: int) -> None:
             f"{name}: found the shape {tuple(value.shape)}, expected (..., {wanted}); "
             f"what comes before, a batch of any shape, is free"
         )
-
-
-def _turn(vector: Tensor) -> Tensor:
-    """Rotations (..., 3, 3) about vectors (..., 3) by their lengths in radians."""
-    return quaternion_to_matrix(vector_to_quaternion(vector))

@@ -20,6 +20,8 @@ UNDISTORT_STEPS = 30  # linear convergence: far below float32 rounding for ordin
 
 Index = int | slice | Tensor | tuple[int | slice | Tensor, ...]
 
+AIM = (0.0, 0.9, 0.0)  # metres; what the cameras of all domains look at
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
@@ -235,3 +237,30 @@ def _lens(plane: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
     shift_x = 2 * p1 * x * y + p2 * (square + 2 * x * x)
     shift_y = p1 * (square + 2 * y * y) + 2 * p2 * x * y
     return radial.unsqueeze(-1), torch.stack([shift_x, shift_y], -1)  # (..., P, 1), (..., P, 2)
+
+
+def around(
+    aim: Tensor,
+    distance: Tensor,
+    azimuth: Tensor,
+    elevation: Tensor,
+    roll: Tensor | None,
+    focal: float,
+    width: float,
+) -> Camera:
+    """N cameras around what they look at, each with a square picture.
+
+    Args:
+        aim: (3,), metres.
+        distance: of the cameras from it, metres, (N,).
+        azimuth: where they stand, from x towards z, radians, (N,).
+        elevation: above the aim, radians, (N,).
+        roll: as in `look_at`.
+        focal: pixels.
+        width: of the picture, pixels.
+    """
+    count, flat = len(distance), elevation.cos()
+    outward = torch.stack([flat * azimuth.cos(), elevation.sin(), flat * azimuth.sin()], -1)
+    rotation, translation = look_at(aim + distance[:, None] * outward, aim, roll=roll)
+    lens = torch.full((count, 2), focal), torch.full((count, 2), width / 2)
+    return Camera(rotation, translation, *lens)

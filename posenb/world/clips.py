@@ -24,9 +24,9 @@ from torch.nn import functional
 
 from posenb import assets
 from posenb.world.cameras import Camera
-from posenb.world.domains import Split
 from posenb.world.filming import FPS, AnyDomain, film, find
 from posenb.world.looks import Look
+from posenb.world.recipes import Split
 from posenb.world.rendering import Rendered, look_of, photograph
 from posenb.world.skeletons import BODY17, Skeleton
 

@@ -14,7 +14,7 @@ out, because most actions were recorded once: their classes would be missing fro
 from __future__ import annotations
 
 import math
-import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from posenb.world.cameras import Camera, look_at
+from posenb.world.cameras import AIM, Camera, around
 from posenb.world.motion import (
     KINEMATIC_PARENTS,
     REST_OFFSETS,
@@ -33,14 +33,25 @@ from posenb.world.motion import (
     load_motion,
     mirror,
     mirror_path,
-    quaternion_to_matrix,
-    quaternion_to_vector,
-    vector_to_quaternion,
 )
 from posenb.world.poses import PoseSet
+from posenb.world.recipes import (
+    Shelf,
+    Split,
+    between,
+    check_choices,
+    check_draw,
+    draw_subjects,
+    generator,
+)
+from posenb.world.rotations import (
+    about_y,
+    quaternion_to_matrix,
+    quaternion_to_vector,
+    vector_to_matrix,
+    vector_to_quaternion,
+)
 from posenb.world.skeletons import BODY17
-
-Split = Literal["train", "test"]
 
 # Bones that grow together, by the joints at their ends (offsets are scaled as a whole).
 BONE_GROUPS: dict[str, tuple[int, ...]] = {
@@ -163,12 +174,7 @@ class Domain:
         """
         if self.crop not in ("box", "root"):
             raise ValueError(f"domain {self.name}: crop must be box or root, found {self.crop!r}")
-        weights = [weight for _, weight in self.actions]
-        if not sum(weights) > 0 or min(weights) < 0:
-            raise ValueError(
-                f"domain {self.name}: actions need weights that are not negative and not all 0, "
-                f"found {self.actions}"
-            )
+        check_choices(f"domain {self.name}", "action", self.actions)
 
     def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
         """Draw poses of this domain.
@@ -186,11 +192,11 @@ class Domain:
         Raises:
             ValueError: for a count below 1, an unknown split, action or bone group.
         """
-        generator = _generator(self.name, split, seed)
-        scenes, path = self._scenes(count, 1, 1.0, split, generator)
+        random = generator(self.name, split, seed)
+        scenes, path = _scenes(self, count, 1, 1.0, split, random)
         joints = self.annotate(_stand(scenes, path)[:, 0])  # (N, 17, 3)
         camera = scenes.camera.crop(*self.frame(scenes.camera, joints))
-        noise = torch.randn(count, len(BODY17), 2, generator=generator)
+        noise = torch.randn(count, len(BODY17), 2, generator=random)
         keypoints = camera.project(joints) + self.noise * noise
         return PoseSet(keypoints, joints, camera, scenes.action, scenes.subject, BODY17, None)
 
@@ -200,8 +206,7 @@ class Domain:
         Raises:
             ValueError: as `sample`.
         """
-        generator = _generator(self.name, split, seed)
-        scenes, _ = self._scenes(count, 1, 1.0, split, generator)
+        scenes, _ = _scenes(self, count, 1, 1.0, split, generator(self.name, split, seed))
         return scenes._replace(rotations=scenes.rotations[:, 0])
 
     def sample_motion(
@@ -227,180 +232,14 @@ class Domain:
         """
         if frames < 1 or not fps > 0:
             raise ValueError(f"frames must be at least 1 and fps above 0, found {frames} and {fps}")
-        generator = _generator(f"{self.name}/motion", split, seed)
-        scenes, path = self._scenes(count, frames, fps, split, generator)
+        random = generator(self.name, "motion", split, seed)
+        scenes, path = _scenes(self, count, frames, fps, split, random)
         joints = self.annotate(_stand(scenes, path))
         return MotionSet(joints, scenes.camera, scenes.action, scenes.subject)
 
-    def _scenes(
-        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
-    ) -> tuple[Scenes, Tensor]:
-        """Scenes with rotations of T frames, (N, T, 17, 3, 3), and paths (N, T, 3) of the pelvis.
-
-        Paths are metres from its place, for legs as long as the recordings'.
-        """
-        if count < 1:
-            raise ValueError(f"count must be at least 1, found {count}")
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', found {split!r}")
-        rotations, path, action = self._poses(count, frames, fps, split, generator)
-        offsets, subject = self._bodies(count, split, generator)
-        matrices, turn, place, rotation, translation = self._film(rotations, generator)
-        camera = Camera(
-            rotation=rotation,
-            translation=translation,
-            focal=torch.full((count, 2), self.focal),
-            center=torch.full((count, 2), IMAGE_WIDTH / 2),
-            distortion=None,
-        )
-        path = (path - path[:, frames // 2, None]) @ turn.mT
-        return Scenes(matrices, offsets, place, camera, action, subject), path
-
-    def _poses(
-        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        """Local rotations (N, T, 17, 4) as quaternions, the pelvis's path (N, T, 3), actions."""
-        body, path, action = self._stretches(count, frames, fps, split, generator)
-        arms, _, _ = self._stretches(count, frames, fps, split, generator)
-        swap = torch.rand(count, generator=generator) < self.limb_mixing
-        chosen = torch.zeros(len(BODY17), dtype=torch.bool)
-        chosen[list(_ARMS)] = True
-        mixed = torch.where((swap[:, None] & chosen)[:, None, :, None], arms, body)
-        low, high = joint_limits()
-        noise = torch.randn(count, 1, len(BODY17), 3, generator=generator)
-        if frames > 1:
-            end = torch.randn(noise.shape, generator=generator)
-            noise = noise.lerp(end, torch.linspace(0, 1, frames)[:, None, None])  # (N, T, 17, 3)
-        noise[:, :, 0] = 0  # the root is turned by heading and lean instead
-        vectors = (quaternion_to_vector(mixed) + self.jitter * noise).clamp(low, high)
-        return vector_to_quaternion(vectors), path, action
-
-    def _stretches(
-        self, count: int, frames: int, fps: float, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        """Stretches of the takes of a split, half of them mirrored: rotations, path, actions."""
-        takes = _takes(split)
-        weight = self._take_weights(takes.lengths, takes.labels)
-        take = torch.multinomial(weight, count, replacement=True, generator=generator)  # (N,)
-        begin = torch.rand(count, generator=generator)
-        mirrored = (torch.rand(count, generator=generator) < 0.5)[:, None, None]
-        pace = torch.zeros(count)
-        if frames > 1:
-            warp = torch.rand(count, generator=generator)
-            pace = (_WARP[0] + (_WARP[1] - _WARP[0]) * warp) * takes.fps[take] / fps
-        last = (takes.lengths[take] - 1).to(pace)  # (N,)
-        room = last - pace * (frames - 1)
-        begin = begin * torch.where(room > 0, room, last)
-        time = begin[:, None] + pace[:, None] * torch.arange(frames)  # (N, T)
-        time = time % (2 * last[:, None])  # back and forth
-        time = torch.minimum(time, 2 * last[:, None] - time)
-        frame = takes.starts[take, None] + time
-        quaternions = interpolate(takes.rotations, frame)  # (N, T, 17, 4)
-        quaternions = torch.where(mirrored[..., None], mirror(quaternions), quaternions)
-        path = between_frames(takes.root, frame)  # (N, T, 3)
-        path = torch.where(mirrored, mirror_path(path), path)
-        return quaternions, path, tuple(takes.labels[i] for i in take.tolist())
-
-    def _take_weights(self, lengths: Tensor, labels: tuple[str, ...]) -> Tensor:
-        """Probability of each take: its action's weight, shared in proportion to its length."""
-        known = set(labels)
-        for action, _ in self.actions:
-            if action not in known:
-                raise ValueError(f"there is no action {action!r}; there are: {sorted(known)}")
-        wanted = dict(self.actions)
-        total = dict.fromkeys(known, 0.0)
-        for label, length in zip(labels, lengths.tolist(), strict=True):
-            total[label] += length
-        shares = [
-            wanted.get(label, 0.0) * length / total[label]
-            for label, length in zip(labels, lengths.tolist(), strict=True)
-        ]
-        return torch.tensor(shares)
-
-    def _bodies(
-        self, count: int, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[str, ...]]:
-        """Bone offsets (N, 17, 3) in metres and the ids of the subjects they belong to."""
-        people = torch.Generator().manual_seed(zlib.crc32(f"{self.name}/bodies".encode()))
-        spread = torch.randn(self.subjects, 1 + len(BONE_GROUPS), generator=people)
-        factors = torch.exp(self.subject_spread * spread)  # (subjects, 1 + groups)
-        ratios = dict(self.bone_ratios)
-        unknown = set(ratios) - set(BONE_GROUPS)
-        if unknown:
-            raise ValueError(f"no bone groups {sorted(unknown)}; there are: {list(BONE_GROUPS)}")
-        scale = torch.ones(self.subjects, len(BODY17))
-        for column, (group, joints) in enumerate(BONE_GROUPS.items()):
-            scale[:, list(joints)] = factors[:, 1 + column, None] * ratios.get(group, 1.0)
-        scale = scale * factors[:, :1]
-        offsets = scale[..., None] * REST_OFFSETS  # (subjects, 17, 3)
-        # A shoulder's height is the torso's matter, not the shoulders'.
-        for joint in BONE_GROUPS["shoulders"]:
-            offsets[:, joint, 1] = scale[:, BONE_GROUPS["torso"][0]] * REST_OFFSETS[joint, 1]
-        number = torch.arange(self.subjects)
-        pool = number[(number % 4 == 3) == (split == "test")]
-        if not len(pool):
-            raise ValueError(f"{self.subjects} subjects are too few for a test split: at least 4")
-        chosen = pool[torch.randint(len(pool), (count,), generator=generator)]  # (N,)
-        return offsets[chosen], tuple(f"{self.name}-{i:03d}" for i in chosen.tolist())
-
-    def _film(
-        self, rotations: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Stand people in the room and cameras around it.
-
-        Args:
-            rotations: quaternions, (N, T, 17, 4).
-            generator: random numbers.
-
-        Returns:
-            Rotations (N, T, 17, 3, 3), turns to the headings (N, 3, 3), places on the floor
-            (N, 3), and the cameras' rotations (N, 3, 3) and translations (N, 3).
-        """
-        count = len(rotations)
-        draws = torch.rand(count, 6, generator=generator)
-        normal = torch.randn(count, 4, generator=generator)
-        azimuth = 2 * math.pi * draws[:, 0]
-        if self.azimuths is not None:
-            fixed = torch.deg2rad(torch.tensor(self.azimuths))
-            azimuth = fixed[(draws[:, 0] * len(fixed)).long()]
-        matrices = quaternion_to_matrix(rotations)  # (N, T, 17, 3, 3)
-        forward = matrices[:, 0, 0, :, 0]  # (N, 3): the pelvis looks along its own x at first
-        heading = torch.atan2(-forward[:, 2], forward[:, 0])
-        wanted = 2 * math.pi * draws[:, 1]
-        if self.facing is not None:
-            wanted = -azimuth + math.radians(self.facing) * normal[:, 0]
-        turn = about_y(wanted - heading)
-        tilt_axis = 2 * math.pi * draws[:, 2]
-        tilt = math.radians(self.lean) * normal[:, 1]
-        lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
-        lean_matrix = quaternion_to_matrix(vector_to_quaternion(lean))  # (N, 3, 3)
-        matrices = matrices.clone()
-        matrices[:, :, 0] = (lean_matrix @ turn)[:, None] @ matrices[:, :, 0]
-        radius = self.area * draws[:, 3].sqrt()
-        angle = 2 * math.pi * draws[:, 4]
-        place = torch.stack(
-            [radius * angle.cos(), torch.zeros(count), radius * angle.sin()], -1
-        )  # (N, 3)
-        reach = torch.rand(count, 2, generator=generator)
-        distance = self.distance[0] + (self.distance[1] - self.distance[0]) * reach[:, 0]
-        elevation = torch.deg2rad(
-            self.elevation[0] + (self.elevation[1] - self.elevation[0]) * reach[:, 1]
-        )
-        aim = torch.tensor([0.0, 0.9, 0.0]).expand(count, 3)
-        outward = torch.stack(
-            [elevation.cos() * azimuth.cos(), elevation.sin(), elevation.cos() * azimuth.sin()], -1
-        )
-        roll = torch.deg2rad(self.roll[0] + self.roll[1] * normal[:, 2])
-        rotation, translation = look_at(aim + distance[:, None] * outward, aim, roll=roll)
-        return matrices, turn, place, rotation, translation
-
     def annotate(self, joints: Tensor) -> Tensor:
         """Joints as this data set's annotators place them, (..., 17, 3)."""
-        moved = joints.clone()
-        for joint, other, share in self.convention:
-            a, b = BODY17.index(joint), BODY17.index(other)
-            moved[..., a, :] = joints[..., a, :] + share * (joints[..., b, :] - joints[..., a, :])
-        return moved
+        return annotated(joints, self.convention)
 
     def frame(
         self, camera: Camera, joints: Tensor, smallest: float = _SMALLEST_BOX
@@ -423,23 +262,167 @@ class Domain:
         return (low + high) / 2 - side[:, None] / 2, side
 
 
+def _scenes(
+    domain: Domain, count: int, frames: int, fps: float, split: Split, random: torch.Generator
+) -> tuple[Scenes, Tensor]:
+    """Scenes with rotations of T frames, (N, T, 17, 3, 3), and paths (N, T, 3) of the pelvis.
+
+    Paths are metres from its place, for legs as long as the recordings'.
+    """
+    check_draw(count, split)
+    rotations, path, action = _poses(domain, count, frames, fps, split, random)
+    offsets, subject = _bodies(domain, count, split, random)
+    matrices, turn, place, camera = _film(domain, rotations, random)
+    path = (path - path[:, frames // 2, None]) @ turn.mT
+    return Scenes(matrices, offsets, place, camera, action, subject), path
+
+
+def _poses(
+    domain: Domain, count: int, frames: int, fps: float, split: Split, random: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Local rotations (N, T, 17, 4) as quaternions, the pelvis's path (N, T, 3), actions."""
+    body, path, action = _stretches(domain, count, frames, fps, split, random)
+    arms, _, _ = _stretches(domain, count, frames, fps, split, random)
+    swap = torch.rand(count, generator=random) < domain.limb_mixing
+    chosen = torch.zeros(len(BODY17), dtype=torch.bool)
+    chosen[list(_ARMS)] = True
+    mixed = torch.where((swap[:, None] & chosen)[:, None, :, None], arms, body)
+    low, high = joint_limits()
+    noise = torch.randn(count, 1, len(BODY17), 3, generator=random)
+    if frames > 1:
+        end = torch.randn(noise.shape, generator=random)
+        noise = noise.lerp(end, torch.linspace(0, 1, frames)[:, None, None])  # (N, T, 17, 3)
+    noise[:, :, 0] = 0  # the root is turned by heading and lean instead
+    vectors = (quaternion_to_vector(mixed) + domain.jitter * noise).clamp(low, high)
+    return vector_to_quaternion(vectors), path, action
+
+
+def _stretches(
+    domain: Domain, count: int, frames: int, fps: float, split: Split, random: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Stretches of the takes of a split, half of them mirrored: rotations, path, actions."""
+    takes = _takes(split)
+    for action, _ in domain.actions:
+        if action not in takes.labels:
+            known = sorted(set(takes.labels))
+            raise ValueError(f"there is no action {action!r}; there are: {known}")
+    weight = shares(dict(domain.actions), takes.labels, takes.lengths.tolist())
+    take = torch.multinomial(weight, count, replacement=True, generator=random)  # (N,)
+    begin = torch.rand(count, generator=random)
+    mirrored = (torch.rand(count, generator=random) < 0.5)[:, None, None]
+    pace = torch.zeros(count)
+    if frames > 1:
+        warp = torch.rand(count, generator=random)
+        pace = between(_WARP, warp) * takes.fps[take] / fps
+    last = (takes.lengths[take] - 1).to(pace)  # (N,)
+    room = last - pace * (frames - 1)
+    begin = begin * torch.where(room > 0, room, last)
+    time = begin[:, None] + pace[:, None] * torch.arange(frames)  # (N, T)
+    time = time % (2 * last[:, None])  # back and forth
+    time = torch.minimum(time, 2 * last[:, None] - time)
+    frame = takes.starts[take, None] + time
+    quaternions = interpolate(takes.rotations, frame)  # (N, T, 17, 4)
+    quaternions = torch.where(mirrored[..., None], mirror(quaternions), quaternions)
+    path = between_frames(takes.root, frame)  # (N, T, 3)
+    path = torch.where(mirrored, mirror_path(path), path)
+    return quaternions, path, tuple(takes.labels[i] for i in take.tolist())
+
+
+def shares(wanted: Mapping[str, float], labels: Sequence[str], sizes: Sequence[float]) -> Tensor:
+    """Probabilities of takes: their action's weight, shared in proportion to their sizes."""
+    total = dict.fromkeys(labels, 0.0)
+    for label, size in zip(labels, sizes, strict=True):
+        total[label] += size
+    return torch.tensor(
+        [wanted.get(a, 0.0) * size / total[a] for a, size in zip(labels, sizes, strict=True)]
+    )
+
+
+def _bodies(
+    domain: Domain, count: int, split: Split, random: torch.Generator
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Bone offsets (N, 17, 3) in metres and the ids of the subjects they belong to."""
+    people = generator(domain.name, "bodies")
+    spread = torch.randn(domain.subjects, 1 + len(BONE_GROUPS), generator=people)
+    factors = torch.exp(domain.subject_spread * spread)  # (subjects, 1 + groups)
+    ratios = dict(domain.bone_ratios)
+    unknown = set(ratios) - set(BONE_GROUPS)
+    if unknown:
+        raise ValueError(f"no bone groups {sorted(unknown)}; there are: {list(BONE_GROUPS)}")
+    scale = torch.ones(domain.subjects, len(BODY17))
+    for column, (group, joints) in enumerate(BONE_GROUPS.items()):
+        scale[:, list(joints)] = factors[:, 1 + column, None] * ratios.get(group, 1.0)
+    scale = scale * factors[:, :1]
+    offsets = scale[..., None] * REST_OFFSETS  # (subjects, 17, 3)
+    # A shoulder's height is the torso's matter, not the shoulders'.
+    for joint in BONE_GROUPS["shoulders"]:
+        offsets[:, joint, 1] = scale[:, BONE_GROUPS["torso"][0]] * REST_OFFSETS[joint, 1]
+    chosen, ids = draw_subjects(domain.name, domain.subjects, count, split, random)
+    return offsets[chosen], ids
+
+
+def _film(
+    domain: Domain, rotations: Tensor, random: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Camera]:
+    """Stand people with rotations (N, T, 17, 4) in the room and cameras around it.
+
+    Returns:
+        Rotations (N, T, 17, 3, 3), turns to the headings (N, 3, 3), places on the floor (N, 3),
+        and N cameras.
+    """
+    count = len(rotations)
+    draws = torch.rand(count, 6, generator=random)
+    normal = torch.randn(count, 4, generator=random)
+    azimuth = 2 * math.pi * draws[:, 0]
+    if domain.azimuths is not None:
+        fixed = torch.deg2rad(torch.tensor(domain.azimuths))
+        azimuth = fixed[(draws[:, 0] * len(fixed)).long()]
+    matrices = quaternion_to_matrix(rotations)  # (N, T, 17, 3, 3)
+    forward = matrices[:, 0, 0, :, 0]  # (N, 3): the pelvis looks along its own x at first
+    heading = torch.atan2(-forward[:, 2], forward[:, 0])
+    wanted = 2 * math.pi * draws[:, 1]
+    if domain.facing is not None:
+        wanted = -azimuth + math.radians(domain.facing) * normal[:, 0]
+    turn = about_y(wanted - heading)
+    tilt_axis = 2 * math.pi * draws[:, 2]
+    tilt = math.radians(domain.lean) * normal[:, 1]
+    lean = torch.stack([tilt * tilt_axis.cos(), torch.zeros(count), tilt * tilt_axis.sin()], -1)
+    matrices = matrices.clone()
+    matrices[:, :, 0] = (vector_to_matrix(lean) @ turn)[:, None] @ matrices[:, :, 0]
+    radius = domain.area * draws[:, 3].sqrt()
+    angle = 2 * math.pi * draws[:, 4]
+    place = torch.stack(
+        [radius * angle.cos(), torch.zeros(count), radius * angle.sin()], -1
+    )  # (N, 3)
+    reach = torch.rand(count, 2, generator=random)
+    camera = around(
+        torch.tensor(AIM),
+        between(domain.distance, reach[:, 0]),
+        azimuth,
+        torch.deg2rad(between(domain.elevation, reach[:, 1])),
+        torch.deg2rad(domain.roll[0] + domain.roll[1] * normal[:, 2]),
+        domain.focal,
+        IMAGE_WIDTH,
+    )
+    return matrices, turn, place, camera
+
+
+def annotated(
+    joints: Tensor, convention: Sequence[tuple[str, str, float]], strength: float = 1.0
+) -> Tensor:
+    """Joints of BODY17 (..., 17, 3) moved by so much of a convention, see `Domain`."""
+    moved = joints.clone()
+    for joint, other, share in convention:
+        a, b = joints[..., BODY17.index(joint), :], joints[..., BODY17.index(other), :]
+        moved[..., BODY17.index(joint), :] = a + strength * share * (b - a)
+    return moved
+
+
 def takes(frames: int, split: Split) -> list[tuple[int, int]]:
     """First frame, and the one after the last, of the takes of a recording of so many frames."""
     low, high = (round(share * frames) for share in TEST_TAKE)
     gap = max(1, round(TAKE_GAP * frames))
     return [(low, high)] if split == "test" else [(0, low - gap), (high + gap, frames)]
-
-
-def _generator(name: str, split: str, seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(zlib.crc32(f"{name}/{split}/{seed}".encode()))
-
-
-def about_y(angle: Tensor) -> Tensor:
-    """Turns about the vertical, (..., 3, 3), by angles (...) in radians."""
-    zero = torch.zeros_like(angle)
-    return quaternion_to_matrix(
-        torch.stack([(angle / 2).cos(), zero, (angle / 2).sin(), zero], dim=-1)
-    )
 
 
 def _stand(scenes: Scenes, path: Tensor) -> Tensor:
@@ -598,19 +581,5 @@ _DOMAINS = {
         ),
     )
 }
-
-
-def names() -> tuple[str, ...]:
-    """Names of the domains."""
-    return tuple(_DOMAINS)
-
-
-def get(name: str) -> Domain:
-    """The domain of that name.
-
-    Raises:
-        ValueError: if there is none; the message lists the names.
-    """
-    if name not in _DOMAINS:
-        raise ValueError(f"there is no domain {name!r}; there are: {', '.join(_DOMAINS)}")
-    return _DOMAINS[name]
+_SHELF = Shelf("domain", _DOMAINS)
+names, get = _SHELF.names, _SHELF.get

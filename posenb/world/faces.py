@@ -14,7 +14,6 @@ Subjects of `train` and `test` are disjoint.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -23,9 +22,20 @@ import torch
 from torch import Tensor
 
 from posenb.world.cameras import Camera, look_at
-from posenb.world.domains import Split
-from posenb.world.motion import between_keys, quaternion_to_matrix, smooth, vector_to_quaternion
+from posenb.world.motion import between_keys, smooth
 from posenb.world.poses import PoseSet
+from posenb.world.recipes import (
+    Shelf,
+    Split,
+    between,
+    check_choices,
+    check_draw,
+    check_known,
+    check_subjects,
+    draw_subjects,
+    generator,
+)
+from posenb.world.rotations import yaw_pitch_roll
 from posenb.world.skeletons import FACE68
 
 __all__ = ["EXPRESSIONS", "MOVES", "SHAPES", "FaceDomain", "face", "get", "mirror", "names"]
@@ -98,7 +108,7 @@ class FaceScenes(NamedTuple):
 
     Attributes:
         moves: amounts of MOVES, (N, T, moves).
-        angles: of the heads, yaw, pitch and roll in degrees, (N, T, 3); see `rotations`.
+        angles: of the heads, yaw, pitch and roll in degrees, (N, T, 3); see `yaw_pitch_roll`.
         camera: N cameras, in pixels of an image 1000 pixels wide.
         action: expression at time 0, N labels.
         subject: N ids, the domain's name and a number.
@@ -169,30 +179,14 @@ class FaceDomain:
             ValueError: for an unknown expression or shape, without an expression that has a
                 weight, with too few subjects, or a camera inside the head.
         """
-        weights = [weight for _, weight in self.expressions]
-        if not sum(weights) > 0 or min(weights) < 0:
-            raise ValueError(
-                f"face domain {self.name}: expressions need weights that are not negative and not "
-                f"all 0, found {self.expressions}"
-            )
-        for kind, found, known in (
-            ("expression", self.expressions, tuple(EXPRESSIONS)),
-            ("shape", self.convention, SHAPES),
-        ):
-            unknown = [name for name, _ in found if name not in known]
-            if unknown:
-                raise ValueError(
-                    f"face domain {self.name}: there is no {kind} {unknown[0]!r}; there are: "
-                    f"{', '.join(known)}"
-                )
-        if self.subjects < 4:
-            raise ValueError(
-                f"face domain {self.name}: {self.subjects} subjects are too few for a test split: "
-                "at least 4"
-            )
+        owner = f"face domain {self.name}"
+        check_choices(owner, "expression", self.expressions)
+        check_known(owner, "expression", self.expressions, EXPRESSIONS)
+        check_known(owner, "shape", self.convention, SHAPES)
+        check_subjects(owner, self.subjects)
         if not 0.3 <= self.distance[0] <= self.distance[1] or self.margin <= 0:
             raise ValueError(
-                f"face domain {self.name}: distances must be at least 0.3 m, the nearest first, "
+                f"{owner}: distances must be at least 0.3 m, the nearest first, "
                 f"and margin positive, found {self.distance} and {self.margin}"
             )
 
@@ -212,15 +206,15 @@ class FaceDomain:
         Raises:
             ValueError: for a count below 1 or an unknown split.
         """
-        generator = self._generator(split, seed)
-        shape, scenes = self._scenes(count, split, generator)
+        random = generator(self.name, split, seed)
+        shape, scenes = _scenes(self, count, split, random)
         points = face(shape, scenes.moves[:, 0])  # (N, 68, 3)
-        turn = rotations(*scenes.angles[:, 0].unbind(-1))  # (N, 3, 3)
+        turn = yaw_pitch_roll(*scenes.angles[:, 0].unbind(-1))  # (N, 3, 3)
         if self.visible_contour:
             points = _slide_contour(points, turn[:, :, 2])
         joints = points @ turn.mT
-        camera = scenes.camera.crop(*self._crop(scenes.camera.project(joints), generator))
-        noise = torch.randn(count, len(FACE68), 2, generator=generator)
+        camera = scenes.camera.crop(*_crop(self, scenes.camera.project(joints), random))
+        noise = torch.randn(count, len(FACE68), 2, generator=random)
         keypoints = camera.project(joints) + self.noise * noise
         return PoseSet(keypoints, joints, camera, scenes.action, scenes.subject, FACE68, None)
 
@@ -232,87 +226,83 @@ class FaceDomain:
         Raises:
             ValueError: as `sample`.
         """
-        _, scenes = self._scenes(count, split, self._generator(split, seed))
+        _, scenes = _scenes(self, count, split, generator(self.name, split, seed))
         if seconds is None or len(seconds) == 1:
             return scenes
-        generator = torch.Generator().manual_seed(_hash(f"{self.name}/{split}/{seed}/time"))
+        random = generator(self.name, split, seed, "time")
         later = int(float(seconds.max()) / _HOLD) + 2
-        moves, _ = self._moves(count * later, generator)
+        moves, _ = _moves(self, count * later, random)
         keys = torch.cat([scenes.moves, moves.view(count, later, len(MOVES))], 1)
         moves = between_keys(keys, (seconds / _HOLD).expand(count, -1))  # (N, T, moves)
-        drift = smooth(count, 3, seconds, generator)
+        drift = smooth(count, 3, seconds, random)
         nod = torch.tensor([14.0, 7.0, 5.0]) * (drift - drift[:, :1])
         return scenes._replace(moves=moves, angles=scenes.angles + nod)
 
-    def _generator(self, split: Split, seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(_hash(f"{self.name}/{split}/{seed}"))
 
-    def _scenes(
-        self, count: int, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, FaceScenes]:
-        """Shapes (N, shapes), and the rest at time 0."""
-        if count < 1:
-            raise ValueError(f"count must be at least 1, found {count}")
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', found {split!r}")
-        shape, subject = self._people(count, split, generator)
-        moves, action = self._moves(count, generator)
-        angles, translation, rotation = self._film(count, generator)
-        camera = Camera(
-            rotation=rotation,
-            translation=translation,
-            focal=torch.full((count, 2), self.focal),
-            center=torch.full((count, 2), 500.0),
-        )
-        return shape, FaceScenes(moves[:, None], angles[:, None], camera, action, subject)
+def _scenes(
+    domain: FaceDomain, count: int, split: Split, random: torch.Generator
+) -> tuple[Tensor, FaceScenes]:
+    """Shapes (N, shapes), and the rest at time 0."""
+    check_draw(count, split)
+    shape, subject = _people(domain, count, split, random)
+    moves, action = _moves(domain, count, random)
+    angles, translation, rotation = _film(domain, count, random)
+    camera = Camera(
+        rotation=rotation,
+        translation=translation,
+        focal=torch.full((count, 2), domain.focal),
+        center=torch.full((count, 2), 500.0),
+    )
+    return shape, FaceScenes(moves[:, None], angles[:, None], camera, action, subject)
 
-    def _people(
-        self, count: int, split: Split, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[str, ...]]:
-        """Shapes (N, shapes) as the annotators see them, and the ids of their owners."""
-        people = torch.Generator().manual_seed(_hash(f"{self.name}/people"))
-        shapes = self.subject_spread * _bounded(people, self.subjects, len(SHAPES))
-        for name, amount in self.convention:
-            shapes[:, SHAPES.index(name)] += amount
-        number = torch.arange(self.subjects)
-        pool = number[(number % 4 == 3) == (split == "test")]
-        chosen = pool[torch.randint(len(pool), (count,), generator=generator)]  # (N,)
-        return shapes[chosen], tuple(f"{self.name}-{i:03d}" for i in chosen.tolist())
 
-    def _moves(self, count: int, generator: torch.Generator) -> tuple[Tensor, tuple[str, ...]]:
-        """Moves (N, moves) and the names of the expressions that they make."""
-        labels = [name for name, _ in self.expressions]
-        weights = torch.tensor([weight for _, weight in self.expressions])
-        chosen = torch.multinomial(weights, count, replacement=True, generator=generator)  # (N,)
-        low, high = _ranges()[:, [list(EXPRESSIONS).index(name) for name in labels]]
-        draw = torch.rand(count, len(MOVES), generator=generator)
-        for right, left in _SIDES:  # the sides of a face nearly agree
-            draw[:, left] = draw[:, right].lerp(draw[:, left], 0.15)
-        moves = low[chosen] + draw * (high - low)[chosen]  # (N, moves)
-        moves = self.strength * (moves + 0.04 * _bounded(generator, count, len(MOVES)))
-        mirrored = torch.rand(count, 1, generator=generator) < 0.5
-        return torch.where(mirrored, mirror(moves), moves), tuple(
-            labels[i] for i in chosen.tolist()
-        )
+def _people(
+    domain: FaceDomain, count: int, split: Split, random: torch.Generator
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Shapes (N, shapes) as the annotators see them, and the ids of their owners."""
+    people = generator(domain.name, "people")
+    shapes = domain.subject_spread * _bounded(people, domain.subjects, len(SHAPES))
+    for name, amount in domain.convention:
+        shapes[:, SHAPES.index(name)] += amount
+    chosen, ids = draw_subjects(domain.name, domain.subjects, count, split, random)
+    return shapes[chosen], ids
 
-    def _film(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Angles of the heads (N, 3), and the cameras' translations and rotations."""
-        draws = _bounded(generator, count, 3)
-        spread = torch.tensor([self.yaw, self.pitch, self.roll])  # (3, 2)
-        angles = spread[:, 0] + spread[:, 1] * draws
-        near, far = self.distance
-        eye = torch.zeros(count, 3)
-        eye[:, 2] = near + (far - near) * torch.rand(count, generator=generator)
-        rotation, translation = look_at(eye, torch.zeros(3))
-        return angles, translation, rotation
 
-    def _crop(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image."""
-        draws = self.crop_noise * _bounded(generator, len(pixels), 3)
-        low, high = pixels.amin(1), pixels.amax(1)  # (N, 2)
-        side = self.margin * (high - low).amax(-1) * draws[:, 2].exp()
-        shift = draws[:, :2] - torch.tensor([0.5, 0.5 + self.lift])
-        return (low + high) / 2 + side[:, None] * shift, side
+def _moves(
+    domain: FaceDomain, count: int, random: torch.Generator
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Moves (N, moves) and the names of the expressions that they make."""
+    labels = [name for name, _ in domain.expressions]
+    weights = torch.tensor([weight for _, weight in domain.expressions])
+    chosen = torch.multinomial(weights, count, replacement=True, generator=random)  # (N,)
+    low, high = _ranges()[:, [list(EXPRESSIONS).index(name) for name in labels]]
+    draw = torch.rand(count, len(MOVES), generator=random)
+    for right, left in _SIDES:  # the sides of a face nearly agree
+        draw[:, left] = draw[:, right].lerp(draw[:, left], 0.15)
+    moves = low[chosen] + draw * (high - low)[chosen]  # (N, moves)
+    moves = domain.strength * (moves + 0.04 * _bounded(random, count, len(MOVES)))
+    mirrored = torch.rand(count, 1, generator=random) < 0.5
+    return torch.where(mirrored, mirror(moves), moves), tuple(labels[i] for i in chosen.tolist())
+
+
+def _film(domain: FaceDomain, count: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Angles of the heads (N, 3), and the cameras' translations and rotations."""
+    draws = _bounded(random, count, 3)
+    spread = torch.tensor([domain.yaw, domain.pitch, domain.roll])  # (3, 2)
+    angles = spread[:, 0] + spread[:, 1] * draws
+    eye = torch.zeros(count, 3)
+    eye[:, 2] = between(domain.distance, torch.rand(count, generator=random))
+    rotation, translation = look_at(eye, torch.zeros(3))
+    return angles, translation, rotation
+
+
+def _crop(domain: FaceDomain, pixels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Top-left corner (N, 2) and side (N,) of the square crops, in pixels of the image."""
+    draws = domain.crop_noise * _bounded(random, len(pixels), 3)
+    low, high = pixels.amin(1), pixels.amax(1)  # (N, 2)
+    side = domain.margin * (high - low).amax(-1) * draws[:, 2].exp()
+    shift = draws[:, :2] - torch.tensor([0.5, 0.5 + domain.lift])
+    return (low + high) / 2 + side[:, None] * shift, side
 
 
 def face(shape: Tensor, moves: Tensor) -> Tensor:
@@ -344,20 +334,6 @@ def mirror(moves: Tensor) -> Tensor:
     for right, left in _SIDES:
         order[right], order[left] = left, right
     return moves[..., order]
-
-
-def rotations(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
-    """Turns of a head, (..., 3, 3), by angles in degrees (...) with the signs of FaceDomain.
-
-    The head turns sideways first, then nods, then tilts.
-    """
-    zero = torch.zeros_like(yaw)
-    about = ((zero, yaw, zero), (-pitch, zero, zero), (zero, zero, -roll))
-    yawed, nodded, tilted = (
-        quaternion_to_matrix(vector_to_quaternion(torch.deg2rad(torch.stack(axis, -1))))
-        for axis in about
-    )
-    return tilted @ nodded @ yawed
 
 
 def _slide_contour(points: Tensor, gaze: Tensor) -> Tensor:
@@ -491,10 +467,6 @@ def _bounded(generator: torch.Generator, *shape: int) -> Tensor:
     return (math.sqrt(2) * torch.erfinv(uniform * math.erf(2.5 / math.sqrt(2)))).float()
 
 
-def _hash(text: str) -> int:
-    return zlib.crc32(text.encode())
-
-
 _DOMAINS = {
     domain.name: domain
     for domain in (
@@ -544,19 +516,5 @@ _DOMAINS = {
         ),
     )
 }
-
-
-def names() -> tuple[str, ...]:
-    """Names of the face domains."""
-    return tuple(_DOMAINS)
-
-
-def get(name: str) -> FaceDomain:
-    """The face domain of that name.
-
-    Raises:
-        ValueError: if there is none; the message lists the names.
-    """
-    if name not in _DOMAINS:
-        raise ValueError(f"there is no face domain {name!r}; there are: {', '.join(_DOMAINS)}")
-    return _DOMAINS[name]
+_SHELF = Shelf("face domain", _DOMAINS)
+names, get = _SHELF.names, _SHELF.get

@@ -6,7 +6,6 @@ and faces are filmed alike: one picture of each scene, or several frames of it, 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from posenb.world import domains, faces, hands, looks, rooms
 from posenb.world.body import load_body
-from posenb.world.cameras import Camera, look_at
+from posenb.world.cameras import AIM, Camera, look_at
 from posenb.world.clouds import PIECES
-from posenb.world.domains import Domain, Scenes, Split, about_y
+from posenb.world.domains import Domain, Scenes
 from posenb.world.faces import MOVES, FaceDomain
 from posenb.world.hands import HandDomain
 from posenb.world.motion import (
@@ -29,7 +28,9 @@ from posenb.world.motion import (
     mirror_path,
     smooth,
 )
+from posenb.world.recipes import Split, generator
 from posenb.world.retarget import on_floor, retarget, retarget_motion
+from posenb.world.rotations import about_y, yaw_pitch_roll
 
 __all__ = ["FPS", "AnyDomain", "Film", "Shots", "film", "shots"]
 
@@ -152,13 +153,13 @@ def film(
             f"1 / {FPS:g} s, as (0,) or range(0, 30, 10)"
         )
     domain = find(domain)
-    generator = _generator(f"{domain.name}/{split}/{seed}/looks")
+    random = generator(domain.name, split, seed, "looks")
     if isinstance(domain, HandDomain):
-        return _hands(domain, count, frames, seed, split, generator)
+        return _hands(domain, count, frames, seed, split, random)
     if isinstance(domain, FaceDomain):
-        return _faces(domain, count, frames, seed, split, generator)
+        return _faces(domain, count, frames, seed, split, random)
     scenes = domain.scenes(count, seed, split)
-    cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
+    cast = _cast(domain.name, domain.subjects, scenes.subject, random)
     body, steps = load_body(), len(frames)
     action = scenes.action
     if steps == 1:
@@ -166,12 +167,12 @@ def film(
         root = on_floor(body, cast.shape, rotations, scenes.place)
         rotations, root, camera = rotations[:, None], root[:, None], _repeat(scenes.camera, 1)
     else:
-        motion = _generator(f"{domain.name}/{split}/{seed}/motion")
+        motion = generator(domain.name, split, seed, "motion")
         rotations, root, action = _moves(domain, scenes, cast.shape, frames, split, motion)
         camera = _follow(domain, scenes, root, frames, motion)
     # (N, T, B, 3, 3), (N, T, 3); from here on, all frames are pictures of their own
     rotations, root = rotations.flatten(0, 1), root.flatten(0, 1)
-    taken = cast.repeat(steps, generator)
+    taken = cast.repeat(steps, random)
     joints = domain.annotate(body.keypoints("BODY17", taken.shape, rotations, root))
     corner, side = domain.frame(camera, joints, _SMALLEST_BOX)
     if domain.crop == "root":
@@ -192,20 +193,20 @@ def _hands(
     frames: Sequence[int],
     seed: int,
     split: Split,
-    generator: torch.Generator,
+    random: torch.Generator,
 ) -> Film:
     """Hands in the middle of what the cameras look at."""
     scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
-    cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
+    cast = _cast(domain.name, domain.subjects, scenes.subject, random)
     body, steps = load_body(), len(frames)
-    taken = cast.repeat(steps, generator)
+    taken = cast.repeat(steps, random)
     rotations, root = scenes.rotations.flatten(0, 1), torch.zeros(count * steps, 3)
     left = scenes.left.repeat_interleave(steps)
     right_hand, left_hand = (
         body.keypoints(name, taken.shape, rotations, root) for name in PIECES[2:]
     )
     joints = torch.where(left[:, None, None], left_hand, right_hand)  # (N T, 21, 3)
-    root = torch.tensor(rooms.AIM) + scenes.drift.flatten(0, 1) - joints.mean(1)
+    root = torch.tensor(AIM) + scenes.drift.flatten(0, 1) - joints.mean(1)
     camera = _crop(_repeat(scenes.camera, steps), joints + root[:, None], domain.margin, steps)
     piece = torch.where(left, PIECES.index("left_hand"), PIECES.index("right_hand"))
     made = taken.before(camera, rotations, root, piece=piece)
@@ -218,20 +219,20 @@ def _faces(
     frames: Sequence[int],
     seed: int,
     split: Split,
-    generator: torch.Generator,
+    random: torch.Generator,
 ) -> Film:
     """Heads on shoulders, in the middle of what the cameras look at; anywhere in a place."""
     scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
-    cast = _cast(domain.name, domain.subjects, scenes.subject, generator)
+    cast = _cast(domain.name, domain.subjects, scenes.subject, random)
     body, steps = load_body(), len(frames)
-    taken = cast.repeat(steps, generator)
+    taken = cast.repeat(steps, random)
     # Where a face looks along z (`faces`), a body at rest looks along x.
-    around = about_y(2 * torch.pi * torch.rand(count, generator=generator))
+    around = about_y(2 * torch.pi * torch.rand(count, generator=random))
     around = around.repeat_interleave(steps, 0)  # (N T, 3, 3)
     ahead = torch.tensor([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     angles = scenes.angles.flatten(0, 1)  # (N T, 3)
     chest, neck, head = (
-        around @ faces.rotations(*(angles * share).unbind(-1)) @ ahead
+        around @ yaw_pitch_roll(*(angles * share).unbind(-1)) @ ahead
         for share in angles.new_tensor([[0.25, 0.0, 0.1], [0.6, 0.5, 0.5], [1.0, 1.0, 1.0]])
     )
     rotations = body.identity(count * steps)
@@ -242,9 +243,9 @@ def _faces(
     root = torch.zeros(count * steps, 3)
     joints = body.keypoints("FACE68", taken.shape, rotations, root, expression)
     first = joints.view(count, steps, -1, 3)[:, :1].mean(2).expand(-1, steps, 3).flatten(0, 1)
-    root = torch.tensor(rooms.AIM) - first
+    root = torch.tensor(AIM) - first
     camera = _repeat(scenes.camera, steps)
-    eye = torch.tensor(rooms.AIM) + (around @ camera.position[..., None])[..., 0]
+    eye = torch.tensor(AIM) + (around @ camera.position[..., None])[..., 0]
     rotation = camera.rotation @ around.mT
     camera = replace(camera, rotation=rotation, translation=-(rotation @ eye[..., None])[..., 0])
     camera = _crop(camera, joints + root[:, None], domain.margin, steps, domain.lift)
@@ -270,14 +271,14 @@ class _Cast:
     woman: Tensor
     chances: Tensor
 
-    def repeat(self, steps: int, generator: torch.Generator) -> _Cast:
+    def repeat(self, steps: int, random: torch.Generator) -> _Cast:
         """The same people in so many frames each; only the sensor's noise is new in a frame."""
         shape, woman, chances = (
             part.repeat_interleave(steps, 0) for part in (self.shape, self.woman, self.chances)
         )
         if steps > 1:
             own = [looks.CHANCES.index(name) for name in _NEW]
-            chances[:, own] = torch.rand(len(chances), len(own), generator=generator)
+            chances[:, own] = torch.rand(len(chances), len(own), generator=random)
         return _Cast(shape, woman, chances)
 
     def before(
@@ -300,13 +301,13 @@ class _Cast:
         )  # fmt: skip
 
 
-def _cast(name: str, subjects: int, chosen: Sequence[str], generator: torch.Generator) -> _Cast:
+def _cast(name: str, subjects: int, chosen: Sequence[str], random: torch.Generator) -> _Cast:
     """The chosen subjects of a domain: bodies, skin and hair are theirs, clothes are new."""
-    people = _generator(f"{name}/people")
+    people = generator(name, "people")
     shapes, women = load_body().people(subjects, people)
     own = looks.chances(subjects, people)
     subject = torch.tensor([int(label.rsplit("-", 1)[1]) for label in chosen])
-    numbers = looks.chances(len(chosen), generator)
+    numbers = looks.chances(len(chosen), random)
     kept = [looks.CHANCES.index(trait) for trait in _SAME]
     numbers[:, kept] = own[subject][:, kept]
     return _Cast(shapes[subject], women[subject], numbers)
@@ -318,7 +319,7 @@ def _moves(
     shape: Tensor,
     frames: Sequence[int],
     split: Split,
-    generator: torch.Generator,
+    random: torch.Generator,
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Pieces of recordings: rotations (N, T, B, 3, 3), pelvis (N, T, 3), and the actions.
 
@@ -337,13 +338,10 @@ def _moves(
             f"of domain {domain.name!r} in split {split!r}: {int(longest * FPS)} at most, at "
             f"{FPS:g} a second; take a shorter stride or fewer frames"
         )
-    total = dict.fromkeys(weights, 0.0)
-    for clip, *_, seconds in spans:
-        total[clip.action] += seconds
-    share = [weights[c.action] * seconds / total[c.action] for c, *_, seconds in spans]
-    chosen = torch.multinomial(torch.tensor(share), len(shape), True, generator=generator)
-    begin = torch.rand(len(shape), generator=generator)
-    mirrored = torch.rand(len(shape), generator=generator) < 0.5
+    weight = domains.shares(weights, [c.action for c, *_ in spans], [span[-1] for span in spans])
+    chosen = torch.multinomial(weight, len(shape), True, generator=random)
+    begin = torch.rand(len(shape), generator=random)
+    mirrored = torch.rand(len(shape), generator=random) < 0.5
     poses, paths, action = [], [], []
     for number, late, flipped in zip(chosen.tolist(), begin.tolist(), mirrored, strict=True):
         clip, start, stop, seconds = spans[number]
@@ -365,7 +363,7 @@ def _moves(
 
 
 def _follow(
-    domain: Domain, scenes: Scenes, root: Tensor, frames: Sequence[int], generator: torch.Generator
+    domain: Domain, scenes: Scenes, root: Tensor, frames: Sequence[int], random: torch.Generator
 ) -> Camera:
     """N T cameras at the places of the scenes', or held by somebody who keeps people in sight."""
     count, steps = root.shape[:2]
@@ -378,9 +376,9 @@ def _follow(
     translation = translation - (rotation @ shift[..., None])[..., 0]  # (N, 1, 3)
     if domain.name in HAND_HELD:
         seconds = torch.tensor(frames) / FPS
-        sway = smooth(count, 4, seconds, generator)  # (N, T, 4)
+        sway = smooth(count, 4, seconds, random)  # (N, T, 4)
         aim = flat + root.new_tensor([0.0, 0.9, 0.0]) + 0.05 * sway[..., :3]
-        level = torch.rand(count, 1, generator=generator) * 2 - 1
+        level = torch.rand(count, 1, generator=random) * 2 - 1
         roll = torch.deg2rad(domain.roll[0] + domain.roll[1] * level + 2.0 * sway[..., 3])
         rotation, translation = look_at(eye + shift + 0.04 * sway[..., 1:], aim, roll=roll)
     moved = replace(
@@ -411,7 +409,3 @@ def _require_inside(keypoints: Tensor, name: str) -> None:
             f"the person is out of the picture in {out} of {len(keypoints)} frames of domain "
             f"{name!r}: widen its margin, or take fewer frames or a shorter stride"
         )
-
-
-def _generator(text: str) -> torch.Generator:
-    return torch.Generator().manual_seed(zlib.crc32(text.encode()))

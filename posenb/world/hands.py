@@ -10,19 +10,28 @@ Subjects of `train` and `test` are disjoint.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from posenb.world import rooms
 from posenb.world.body import FINGERS, SIDES, Body, load_body
-from posenb.world.cameras import Camera, look_at
-from posenb.world.domains import Split
-from posenb.world.motion import between_keys, quaternion_to_matrix, smooth, vector_to_quaternion
+from posenb.world.cameras import AIM, Camera, around
+from posenb.world.domains import IMAGE_WIDTH
+from posenb.world.motion import between_keys, smooth
+from posenb.world.recipes import (
+    Shelf,
+    Split,
+    between,
+    check_choices,
+    check_draw,
+    check_known,
+    check_subjects,
+    draw_subjects,
+    generator,
+)
+from posenb.world.rotations import vector_to_matrix
 
 __all__ = ["GESTURES", "HandDomain", "HandScenes", "get", "names"]
 
@@ -108,23 +117,10 @@ class HandDomain:
             ValueError: for an unknown gesture, none with a weight, too few subjects, or a camera
                 in the hand.
         """
-        unknown = [name for name, _ in self.gestures if name not in GESTURES]
-        if unknown:
-            raise ValueError(
-                f"hand domain {self.name}: there is no gesture {unknown[0]!r}; there are: "
-                f"{', '.join(GESTURES)}"
-            )
-        weights = [weight for _, weight in self.gestures]
-        if not sum(weights) > 0 or min(weights) < 0:
-            raise ValueError(
-                f"hand domain {self.name}: gestures need weights that are not negative and not all "
-                f"0, found {self.gestures}"
-            )
-        if self.subjects < 4:
-            raise ValueError(
-                f"hand domain {self.name}: {self.subjects} subjects are too few for a test split: "
-                "at least 4"
-            )
+        owner = f"hand domain {self.name}"
+        check_known(owner, "gesture", self.gestures, GESTURES)
+        check_choices(owner, "gesture", self.gestures)
+        check_subjects(owner, self.subjects)
 
     def scenes(
         self, count: int, seed: int, split: Split, seconds: Tensor | None = None
@@ -134,28 +130,21 @@ class HandDomain:
         Raises:
             ValueError: for a count below 1 or an unknown split.
         """
-        if count < 1:
-            raise ValueError(f"count must be at least 1, found {count}")
-        if split not in ("train", "test"):
-            raise ValueError(f"split must be 'train' or 'test', found {split!r}")
+        check_draw(count, split)
         seconds = torch.zeros(1) if seconds is None else seconds
-        generator = torch.Generator().manual_seed(
-            zlib.crc32(f"{self.name}/{split}/{seed}".encode())
-        )
-        pool = torch.arange(self.subjects)
-        pool = pool[(pool % 4 == 3) == (split == "test")]
-        subject = pool[torch.randint(len(pool), (count,), generator=generator)].tolist()
-        left = torch.rand(count, generator=generator) < 0.5
-        camera = self._camera(count, generator)
+        random = generator(self.name, split, seed)
+        _, subject = draw_subjects(self.name, self.subjects, count, split, random)
+        left = torch.rand(count, generator=random) < 0.5
+        camera = _camera(self, count, random)
         angle = torch.deg2rad(
-            torch.randn(count, 1, 2, generator=generator) * torch.tensor([self.upright, self.tilt])
+            torch.randn(count, 1, 2, generator=random) * torch.tensor([self.upright, self.tilt])
         )
         angle[..., 1].clamp_(-0.9, 0.9)  # no view along the forearm
-        spin = 2 * math.pi * torch.rand(count, 1, 1, generator=generator)
-        moves = smooth(count, 8, seconds, generator)  # (N, T, 8)
+        spin = 2 * math.pi * torch.rand(count, 1, 1, generator=random)
+        moves = smooth(count, 8, seconds, random)  # (N, T, 8)
         angle = torch.cat([angle, spin], -1) + moves[..., :3] * torch.tensor([0.3, 0.2, 0.4])
         wrist = moves[..., 3:5] * self.wrist * torch.tensor(_WRIST)
-        curl, spread, action = self._fingers(count, seconds, generator)
+        curl, spread, action = _fingers(self, count, seconds, random)
         body = load_body()
         sides: dict[str, Tensor] = {}
         for side in SIDES:
@@ -167,46 +156,44 @@ class HandDomain:
             sides[side] = body.with_fingers(pose, side, curl, spread)
         which = left[:, None, None, None, None]
         rotations = torch.where(which, sides["left"], sides["right"])
-        names = tuple(f"{self.name}-{number:03d}" for number in subject)
-        return HandScenes(left, rotations, 0.01 * moves[..., 5:], camera, action, names)
+        return HandScenes(left, rotations, 0.01 * moves[..., 5:], camera, action, subject)
 
-    def _camera(self, count: int, generator: torch.Generator) -> Camera:
-        """N cameras around the aim."""
-        draws = torch.rand(count, 3, generator=generator)
-        azimuth = 2 * math.pi * draws[:, 0]
-        low, high = self.elevation
-        elevation = torch.deg2rad(low + (high - low) * draws[:, 1])
-        near, far = self.distance
-        outward = torch.stack(
-            [elevation.cos() * azimuth.cos(), elevation.sin(), elevation.cos() * azimuth.sin()], -1
-        )
-        aim = torch.tensor(rooms.AIM)
-        eye = aim + (near + (far - near) * draws[:, 2:]) * outward
-        rotation, translation = look_at(eye, aim)
-        focal, center = torch.full((count, 2), _FOCAL), torch.full((count, 2), 500.0)
-        return Camera(rotation, translation, focal, center)
 
-    def _fingers(
-        self, count: int, seconds: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        """Bends and spreads of the fingers, (N, T, 5) each, and the first gestures."""
-        keys = int(float(seconds.max()) / _HOLD) + 3
-        chosen = torch.multinomial(
-            torch.tensor([weight for _, weight in self.gestures]), count * keys, True,
-            generator=generator,
-        ).view(count, keys)  # fmt: skip
-        table = torch.tensor(
-            [[*GESTURES[name][0], GESTURES[name][1]] for name, _ in self.gestures]
-        )  # (gestures, 6, 2)
-        low, high = table[chosen].unbind(-1)  # (N, keys, 6)
-        draw = torch.rand(count, keys, len(FINGERS), generator=generator)
-        apart = torch.rand(count, keys, 1, generator=generator)
-        key = low + (high - low) * torch.cat([draw, apart], -1)  # (N, keys, 6)
-        at = seconds / _HOLD + torch.rand(count, 1, generator=generator)  # (N, T)
-        now = between_keys(key, at)  # (N, T, 6)
-        spread = now[..., 5:].expand(-1, -1, len(FINGERS)) * (1 - 0.8 * now[..., :5])
-        first = torch.where(at[:, 0] < 0.5, chosen[:, 0], chosen[:, 1])
-        return now[..., :5], spread, tuple(self.gestures[i][0] for i in first.tolist())
+def _camera(domain: HandDomain, count: int, random: torch.Generator) -> Camera:
+    """N cameras around the aim."""
+    draws = torch.rand(count, 3, generator=random)
+    return around(
+        torch.tensor(AIM),
+        between(domain.distance, draws[:, 2]),
+        2 * math.pi * draws[:, 0],
+        torch.deg2rad(between(domain.elevation, draws[:, 1])),
+        None,
+        _FOCAL,
+        IMAGE_WIDTH,
+    )
+
+
+def _fingers(
+    domain: HandDomain, count: int, seconds: Tensor, random: torch.Generator
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Bends and spreads of the fingers, (N, T, 5) each, and the first gestures."""
+    keys = int(float(seconds.max()) / _HOLD) + 3
+    chosen = torch.multinomial(
+        torch.tensor([weight for _, weight in domain.gestures]), count * keys, True,
+        generator=random,
+    ).view(count, keys)  # fmt: skip
+    table = torch.tensor(
+        [[*GESTURES[name][0], GESTURES[name][1]] for name, _ in domain.gestures]
+    )  # (gestures, 6, 2)
+    low, high = table[chosen].unbind(-1)  # (N, keys, 6)
+    draw = torch.rand(count, keys, len(FINGERS), generator=random)
+    apart = torch.rand(count, keys, 1, generator=random)
+    key = low + (high - low) * torch.cat([draw, apart], -1)  # (N, keys, 6)
+    at = seconds / _HOLD + torch.rand(count, 1, generator=random)  # (N, T)
+    now = between_keys(key, at)  # (N, T, 6)
+    spread = now[..., 5:].expand(-1, -1, len(FINGERS)) * (1 - 0.8 * now[..., :5])
+    first = torch.where(at[:, 0] < 0.5, chosen[:, 0], chosen[:, 1])
+    return now[..., :5], spread, tuple(domain.gestures[i][0] for i in first.tolist())
 
 
 def rest_frame(body: Body, side: str) -> Tensor:
@@ -240,44 +227,27 @@ def _wrist(body: Body, side: str, bend: Tensor) -> Tensor:
     """Turns of the hand against the forearm, (..., 3, 3), by angles (..., 2) in radians."""
     _, across, palm = rest_frame(body, side).unbind(-1)
     vector = bend[..., :1] * across + bend[..., 1:] * palm
-    return quaternion_to_matrix(vector_to_quaternion(vector))
+    return vector_to_matrix(vector)
 
 
-@cache
-def _domains() -> dict[str, HandDomain]:
-    rendered = HandDomain(
-        name="hands_rendered",
-        stands_for="RHD: rendered hands of many people, any gesture seen from anywhere",
-        gestures=tuple((name, 1.0) for name in GESTURES),
-        upright=70.0,
-    )
-    real = HandDomain(
-        name="hands_real",
-        stands_for="Hand-3D-Studio: real hands of few people in a studio, counting and pointing",
-        gestures=(
-            ("relaxed", 1.0), ("open", 2.0), ("flat", 1.0), ("fist", 1.0), ("point", 2.0),
-            ("two", 2.0), ("three", 2.0), ("four", 2.0), ("thumb", 1.0), ("grip", 1.0),
-        ),
-        subjects=12,
-        upright=35.0,
-        tilt=15.0,
-        elevation=(0.0, 35.0),
-        margin=1.5,
-    )  # fmt: skip
-    return {domain.name: domain for domain in (rendered, real)}
-
-
-def names() -> tuple[str, ...]:
-    """Names of the hand domains."""
-    return tuple(_domains())
-
-
-def get(name: str) -> HandDomain:
-    """The hand domain of that name.
-
-    Raises:
-        ValueError: if there is none; the message lists the names.
-    """
-    if name not in _domains():
-        raise ValueError(f"there is no hand domain {name!r}; there are: {', '.join(_domains())}")
-    return _domains()[name]
+_RENDERED = HandDomain(
+    name="hands_rendered",
+    stands_for="RHD: rendered hands of many people, any gesture seen from anywhere",
+    gestures=tuple((name, 1.0) for name in GESTURES),
+    upright=70.0,
+)
+_REAL = HandDomain(
+    name="hands_real",
+    stands_for="Hand-3D-Studio: real hands of few people in a studio, counting and pointing",
+    gestures=(
+        ("relaxed", 1.0), ("open", 2.0), ("flat", 1.0), ("fist", 1.0), ("point", 2.0),
+        ("two", 2.0), ("three", 2.0), ("four", 2.0), ("thumb", 1.0), ("grip", 1.0),
+    ),
+    subjects=12,
+    upright=35.0,
+    tilt=15.0,
+    elevation=(0.0, 35.0),
+    margin=1.5,
+)  # fmt: skip
+_SHELF = Shelf("hand domain", {domain.name: domain for domain in (_RENDERED, _REAL)})
+names, get = _SHELF.names, _SHELF.get

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from posenb import assets
+from posenb.world.rotations import quaternion_to_matrix, quaternion_to_vector
+from posenb.world.rotations import vector_to_quaternion as vector_to_quaternion
 
 # Kinematic parents of the joints of BODY17. They differ from the skeleton's own parents in one
 # thing: shoulders hang on the spine joint (which carries the chest's rotation), not on the neck.
@@ -157,31 +159,6 @@ def forward_kinematics(rotations: Tensor, offsets: Tensor, parents: Sequence[int
             joints.append(joints[parent] + (frames[parent] @ offset[..., None])[..., 0])
             frames.append(frames[parent] @ local)
     return torch.stack(joints, dim=-2)  # (..., J, 3)
-
-
-def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) of quaternions (w, x, y, z), (..., 4), of any length but 0."""
-    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
-    rows = (
-        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
-    )  # fmt: skip
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))  # (..., 3, 3)
-
-
-def quaternion_to_vector(quaternion: Tensor) -> Tensor:
-    """Rotation vectors, axis times angle in [0, pi], (..., 3), of quaternions (..., 4)."""
-    quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
-    sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)  # (..., 1)
-    angle = 2 * torch.atan2(sine, quaternion[..., :1])
-    return quaternion[..., 1:] * torch.where(sine > 1e-7, angle / sine.clamp_min(1e-7), 2.0)
-
-
-def vector_to_quaternion(vector: Tensor) -> Tensor:
-    """Unit quaternions (..., 4) of rotation vectors (..., 3) in radians."""
-    angle = vector.norm(dim=-1, keepdim=True)  # (..., 1)
-    return torch.cat([torch.cos(angle / 2), vector * 0.5 * torch.sinc(angle / (2 * torch.pi))], -1)
 
 
 def interpolate(rotations: Tensor, frame: Tensor) -> Tensor:

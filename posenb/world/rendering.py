@@ -17,9 +17,10 @@ from torch import Tensor
 from posenb.world import clouds, looks, photography
 from posenb.world.body import load_body
 from posenb.world.clouds import PARTS, Cloud
-from posenb.world.domains import Split
+from posenb.world.domains import annotated
 from posenb.world.filming import AnyDomain, Shots, find, shots
 from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
+from posenb.world.recipes import Split
 from posenb.world.skeletons import BODY17
 from posenb.world.splatting import splat
 
@@ -326,10 +327,7 @@ def _labels(
     """Keypoints (N, J, 2), depth (N, J), joints (N, J, 3) and which are visible (N, J)."""
     marks = load_body().to(shots.root.device).landmarks[_LANDMARKS[piece]]
     true = marks.move(transforms, shots.shape, shots.expression)  # (N, J, 3)
-    joints = true.clone()
-    for joint, other, share in shots.convention:
-        a, b = BODY17.index(joint), BODY17.index(other)
-        joints[:, a] = true[:, a] + look.convention * share * (true[:, b] - true[:, a])
+    joints = annotated(true, shots.convention, look.convention)
     keypoints = shots.camera.project(joints)
     far = shots.camera.to_camera(joints)[..., 2]
     seen = visibility(keypoints, far, depth, parts, _flesh(piece, far.shape[1]).to(far))

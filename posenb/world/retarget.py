@@ -16,9 +16,8 @@ from posenb.world.motion import (
     REST_OFFSETS,
     Clip,
     forward_kinematics,
-    quaternion_to_matrix,
-    vector_to_quaternion,
 )
+from posenb.world.rotations import quaternion_to_matrix, vector_to_matrix
 from posenb.world.skeletons import BODY17
 
 __all__ = ["on_floor", "retarget", "retarget_clip", "retarget_motion"]
@@ -179,7 +178,7 @@ def _parts(rotation: Tensor, shares: list[float]) -> Tensor:
     cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2
     angles = torch.atan2(sine, cosine) * torch.tensor(shares).to(sine)  # (..., S)
     vectors = (vector / sine)[..., None, :] * angles[..., None]  # (..., S, 3)
-    return quaternion_to_matrix(vector_to_quaternion(vectors))
+    return vector_to_matrix(vectors)
 
 
 def _hanging(bone: Tensor) -> Tensor:

@@ -18,13 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posenb.world.cameras import look_at
+from posenb.world.cameras import AIM, look_at
 
 Setting = Literal["room", "street"]
 Array = np.ndarray
 EYES = 8  # directions around the person, 45 degrees apart
 PLACES = 4  # rooms and streets that there are
-AIM = (0.0, 0.9, 0.0)  # metres; what cameras look at
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ BELOW_THE_WALL = {"course", "experiments", "build"}
 PLOTS = {"matplotlib", "plotly", "ipywidgets", "IPython"}
 HEAVY = PLOTS | {"cv2", "joblib", "sklearn", "scipy"}
 LOADS = {
-    "posenb.posynda": (22, HEAVY),
-    "posenb.posynda.diffusion": (22, HEAVY),
+    "posenb.posynda": (24, HEAVY),
+    "posenb.posynda.diffusion": (24, HEAVY),
     "posenb.prior": (13, HEAVY),
     "posenb.reconstruction": (13, HEAVY),
     "posenb.flexpose": (28, HEAVY - {"scipy"}),

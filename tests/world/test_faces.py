@@ -10,6 +10,7 @@ import torch
 from posenb.measure.distributions import frechet_distance
 from posenb.world import domains, faces
 from posenb.world.faces import EXPRESSIONS, MOVES, SHAPES
+from posenb.world.rotations import yaw_pitch_roll
 from posenb.world.skeletons import FACE68, flip
 
 NAMES = faces.names()
@@ -80,9 +81,9 @@ def test_turns_to_either_side_mirror_each_other(angle: float, visible: bool) -> 
 
 def test_angles_have_the_stated_signs() -> None:
     angle, zero = torch.tensor(20.0), torch.tensor(0.0)
-    right = faces.rotations(angle, zero, zero) @ torch.tensor([0.0, 0.0, 1.0])
-    up = faces.rotations(zero, angle, zero) @ torch.tensor([0.0, 0.0, 1.0])
-    clockwise = faces.rotations(zero, zero, angle) @ torch.tensor([0.0, 1.0, 0.0])
+    right = yaw_pitch_roll(angle, zero, zero) @ torch.tensor([0.0, 0.0, 1.0])
+    up = yaw_pitch_roll(zero, angle, zero) @ torch.tensor([0.0, 0.0, 1.0])
+    clockwise = yaw_pitch_roll(zero, zero, angle) @ torch.tensor([0.0, 1.0, 0.0])
     assert right[0] > 0.3 and up[1] > 0.3 and clockwise[0] > 0.3
 
 

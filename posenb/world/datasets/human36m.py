@@ -25,8 +25,8 @@ from posenb.world.datasets.sequences import (
     take_poses,
     tensor,
 )
-from posenb.world.motion import quaternion_to_matrix
 from posenb.world.poses import PoseSet
+from posenb.world.rotations import quaternion_to_matrix
 from posenb.world.skeletons import BODY17, COCO17, Skeleton, convert
 
 __all__ = ["camera", "load", "sequences"]
