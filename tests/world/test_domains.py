@@ -109,7 +109,7 @@ def test_conventions_move_joints_along_the_line() -> None:
 
 def test_jitter_stays_in_the_joint_limits() -> None:
     wild = dataclasses.replace(domains.get("wild"), jitter=2.0, limb_mixing=1.0)
-    rotations, _, _ = wild._poses(250, 2, 50.0, "train", torch.Generator().manual_seed(0))
+    rotations, _, _ = domains._poses(wild, 250, 2, 50.0, "train", torch.Generator().manual_seed(0))
     low, high = motion.joint_limits()
     vectors = motion.quaternion_to_vector(rotations.flatten(0, 1))
     # A turn by more than pi comes back as the shorter turn about the opposite axis.
