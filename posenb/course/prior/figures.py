@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from matplotlib.axes import Axes
@@ -11,11 +12,21 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from posenb.course.show import figures, style
+from posenb.course.teach import cards
 from posenb.prior.networks import Generator, KeypointRegressor, rerender
 from posenb.train import runtime
 from posenb.world.skeletons import BODY17
 
-__all__ = ["bar_chart", "curves", "landscape", "maps", "the_idea"]
+__all__ = [
+    "bar_chart",
+    "card_bars",
+    "curves",
+    "landscape",
+    "map_rows",
+    "maps",
+    "noise",
+    "the_idea",
+]
 
 Line = tuple[Sequence[float], Sequence[float]]  # x and y
 
@@ -63,7 +74,7 @@ def maps(
     titles: Sequence[str] = (),
     limit: float | None = None,
     points: Sequence[Tensor] = (),
-    aspect: str = "equal",
+    aspect: Literal["equal", "auto"] = "equal",
 ) -> AxesImage:
     """Fields of numbers side by side, dark for small and bright for large.
 
@@ -90,6 +101,41 @@ def maps(
         x, y = point.tolist()
         place.scatter(x, y, s=90, marker="+", color="white", linewidths=2)
     return shown
+
+
+def map_rows(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str], limit: float) -> Figure:
+    """Rows of `maps`, each with its name on the left, one range of colours for all.
+
+    Args:
+        rows: name to fields (height, width), equally many a row.
+        titles: over the first row, one a column.
+        limit: colours reach from -limit to limit.
+    """
+    figure = style.new_figure(1.2 * len(titles), 1.5 * len(rows))
+    for number, (places, (name, fields)) in enumerate(
+        zip(figure.subplots(len(rows), len(titles)), rows.items(), strict=True)
+    ):
+        maps(places, fields, titles if number == 0 else (), limit)
+        places[0].set_ylabel(name)
+    return figure
+
+
+def noise(strengths: Sequence[float], images: Tensor) -> Figure:
+    """How strong each layer's noise is, one image, and where images of one latent differ.
+
+    Args:
+        strengths: one a layer.
+        images: of one latent under different noise, (N, 3, S, S).
+    """
+    figure = style.new_figure(12, 4)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
+    labels = [f"layer {number}" for number in range(1, len(strengths) + 1)]
+    figures.bars(left, labels, {"noise": strengths}, "learnt strength")
+    figures.image_grid(images[:1], axes=middle)
+    middle.set_title("one sample", loc="center", fontsize=13)
+    shown = maps([right], [images.std(0).mean(0)], ["where noise acts"])
+    figure.colorbar(shown, ax=[middle, right], label="standard deviation", shrink=0.8)
+    return figure
 
 
 def curves(
@@ -127,6 +173,30 @@ def bar_chart(
     axes = figure.subplots()
     figures.bars(axes, labels, series, xlabel=xlabel)
     axes.set_title(title)
+    return figure
+
+
+def card_bars(
+    card: Mapping[str, Any],
+    labels: Sequence[str],
+    panels: Mapping[str, tuple[str, str, float]],
+    size: tuple[float, float],
+) -> Figure:
+    """Metrics of a result card side by side: means and 95 % intervals over seeds.
+
+    Args:
+        card: from `posenb.course.teach.cards.load`.
+        labels: of its rows.
+        panels: metric to title, label of its axis, and factor on its numbers.
+        size: of the figure, inches.
+    """
+    figure = style.new_figure(*size)
+    places = figure.subplots(1, len(panels), sharey=True)
+    for number, (metric, (title, xlabel, scale)) in enumerate(panels.items()):
+        colors = {metric: style.CATEGORIES[number].color}
+        values = {metric: cards.intervals(card, metric, scale)}
+        figures.bars(places[number], labels, values, xlabel, colors=colors)
+        places[number].set_title(title)
     return figure
 
 
