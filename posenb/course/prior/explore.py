@@ -81,10 +81,10 @@ def compute(parameters: Mapping[str, object]) -> Mixture:
 
 
 def draw(state: Mixture, figure: Figure) -> None:
-    """The two images, their mixture, the mixture drawn again, and its keypoints."""
+    """The two images, their mixture, the mixture re-rendered, and its keypoints."""
     axes = figure.subplots(1, 5)
     pictures = [*state.images, state.clean]
-    titles = ["first latent", "second latent", "mixture", "drawn again"]
+    titles = ["first latent", "second latent", "mixture", "re-rendered"]
     for place, image, title in zip(axes, pictures, titles, strict=False):
         factor = max(1, SHOWN // image.shape[-1])
         large = image.repeat_interleave(factor, -2).repeat_interleave(factor, -1)

@@ -90,7 +90,7 @@ def maps(
         The last field drawn, for a colour bar.
     """
     for place, field in zip(places, values, strict=True):
-        extent = (0.0, 1.0, 1.0, 0.0) if points else None
+        extent = (0.0, 1.0, 1.0, 0.0) if len(points) else None
         low = None if limit is None else -limit
         shown = place.imshow(field, "cividis", aspect=aspect, vmin=low, vmax=limit, extent=extent)
         shown.set_interpolation("nearest")
@@ -191,7 +191,7 @@ def card_bars(
         size: of the figure, inches.
     """
     figure = style.new_figure(*size)
-    places = figure.subplots(1, len(panels), sharey=True)
+    places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for number, (metric, (title, xlabel, scale)) in enumerate(panels.items()):
         colors = {metric: style.CATEGORIES[number].color}
         values = {metric: cards.intervals(card, metric, scale)}
