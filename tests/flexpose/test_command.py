@@ -137,7 +137,8 @@ def test_the_explorers_matrices_are_learned_and_shipped(
     monkeypatch.setattr(prior, "load_generator", lambda *_: source)
     monkeypatch.setattr(Readers, "load", lambda *_, **__: readers)
     monkeypatch.setattr(checkpoints, "digests", lambda *names: dict.fromkeys(names, "0"))
-    monkeypatch.setattr(shipping, "VARIANTS", variants)
+    for module in (shipping, weights):
+        monkeypatch.setattr(module, "VARIANTS", variants)
     monkeypatch.setattr(assets, "FOLDER", tmp_path / "assets")
     command = ["train", "flexpose", "--steps", "2", "--folder", str(tmp_path / "runs")]
     with monkeypatch.context() as patch:

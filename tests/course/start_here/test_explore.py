@@ -89,6 +89,6 @@ def test_moving_a_slider_moves_the_picture() -> None:
 
 
 def test_the_notebook_shows_this_explorer() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     text = (root / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert "explorer.explore(" in text and "explore.CONTROLS" in text

@@ -90,6 +90,6 @@ def test_it_draws_the_film_and_the_skeleton() -> None:
 
 
 def test_the_notebook_shows_this_explorer() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     text = (root / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert "explore_clip.compute" in text and "explore_clip.CONTROLS" in text

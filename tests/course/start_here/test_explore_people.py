@@ -111,7 +111,7 @@ def test_it_draws_five_panels() -> None:
 
 
 def test_the_notebook_shows_this_explorer() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     text = (root / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert "explore_people.compute" in text and "explore_people.CONTROLS" in text
 
