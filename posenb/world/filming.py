@@ -277,7 +277,7 @@ class _Cast:
             part.repeat_interleave(steps, 0) for part in (self.shape, self.woman, self.chances)
         )
         if steps > 1:
-            own = [looks.CHANCES.index(name) for name in _NEW]
+            own = [looks.CHANCES[name] for name in _NEW]
             chances[:, own] = torch.rand(len(chances), len(own), generator=random)
         return _Cast(shape, woman, chances)
 
@@ -308,7 +308,7 @@ def _cast(name: str, subjects: int, chosen: Sequence[str], random: torch.Generat
     own = looks.chances(subjects, people)
     subject = torch.tensor([int(label.rsplit("-", 1)[1]) for label in chosen])
     numbers = looks.chances(len(chosen), random)
-    kept = [looks.CHANCES.index(trait) for trait in _SAME]
+    kept = [looks.CHANCES[trait] for trait in _SAME]
     numbers[:, kept] = own[subject][:, kept]
     return _Cast(shapes[subject], women[subject], numbers)
 

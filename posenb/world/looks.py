@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from scipy.spatial import cKDTree
@@ -19,17 +19,28 @@ from posenb.world.body import SIDES, Body, load_body
 from posenb.world.clouds import Cloud, cloud
 from posenb.world.hands import rest_frame
 
-CHANCES = (
-    "skin", "hair", "bald", "hair_volume", "hair_length", "beard",
-    "top_hue", "top_tone", "top_depth", "second_hue", "second_tone", "second_depth",
-    "bottom_hue", "bottom_tone", "bottom_depth", "shoe_tone", "shoe_depth",
-    "sleeve", "leg", "waist", "skirt", "dress", "hem", "loose_top", "loose_bottom",
-    "pattern", "period", "cloth", "cloth_shift",
-    "place", "lamp_azimuth", "lamp_height", "ambient", "lamp_power",
-    "red", "green", "blue", "exposure", "gamma", "softness", "shake", "noise", "grain_x", "grain_y",
-    "quality", "backdrop", "backdrop_x", "backdrop_y", "backdrop_turn", "backdrop_light",
-    "occluder", "occluder_kind", "occluder_place", "occluder_reach", "occluder_hue",
-)  # fmt: skip
+# Each number that looks follow from, and its column among those of a picture. One that is added,
+# moved or dropped makes everybody somebody else, and shipped weights learned from these people.
+CHANCES = {
+    # of a person
+    "skin": 0, "hair": 1, "bald": 2, "hair_volume": 3, "hair_length": 4, "beard": 5,
+    # of clothes
+    "top_hue": 6, "top_tone": 7, "top_depth": 8, "second_hue": 9, "second_tone": 10,
+    "second_depth": 11, "bottom_hue": 12, "bottom_tone": 13, "bottom_depth": 14, "shoe_tone": 15,
+    "shoe_depth": 16, "sleeve": 17, "leg": 18, "waist": 19, "skirt": 20, "dress": 21, "hem": 22,
+    "loose_top": 23, "loose_bottom": 24, "pattern": 25, "period": 26, "cloth": 27,
+    "cloth_shift": 28,  # nothing follows from it
+    # of the place and its light
+    "place": 29, "lamp_azimuth": 30, "lamp_height": 31, "ambient": 32, "lamp_power": 33,
+    # of the camera
+    "red": 34, "green": 35, "blue": 36, "exposure": 37, "gamma": 38, "softness": 39, "shake": 40,
+    "noise": 41, "grain_x": 42, "grain_y": 43, "quality": 44,
+    # of a collage
+    "backdrop": 45, "backdrop_x": 46, "backdrop_y": 47, "backdrop_turn": 48, "backdrop_light": 49,
+    # of what is before them
+    "occluder": 50, "occluder_kind": 51, "occluder_place": 52, "occluder_reach": 53,
+    "occluder_hue": 54,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ def chances(count: int, generator: torch.Generator) -> Tensor:
 
 def chance(numbers: Tensor, name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
     """One of the numbers of each picture, (N,), spread over an interval."""
-    return low + (high - low) * numbers[:, CHANCES.index(name)]
+    return low + (high - low) * numbers[:, CHANCES[name]]
 
 
 # --- What is where on the body -----------------------------------------------------------------
@@ -128,7 +139,7 @@ class Canvas:
     Attributes:
         arm: (P,) 0 at the shoulder, 1 at the elbow, 2 at the wrist; -1 elsewhere.
         leg: (P,) 0 at the hip, 1 at the knee, 2 at the ankle and below; -1 elsewhere.
-        kind: (P,) number in KINDS.
+        material: (P,) number in MATERIALS.
         bristle: (P,) how much of a beard grows there, 0 to 1.
         ramp: (P,) share of the hair's volume on the scalp: 0 at the hairline, 0 elsewhere.
         folds: (4, 3, P) ways in which folds turn normals.
@@ -137,22 +148,25 @@ class Canvas:
 
     arm: Tensor
     leg: Tensor
-    kind: Tensor
+    material: Tensor
     bristle: Tensor
     ramp: Tensor
     folds: Tensor
     dye: Tensor
 
 
-KINDS = (
+MATERIALS = (
     "skin", "scalp", "lips", "white", "iris", "brow", "cloth", "shoe", "skirt", "hair",
     "mouth", "teeth", "pupil", "nail",
 )  # fmt: skip
+# What takes the place of cloth (the second colour is that of a pattern on the top) and of skin.
+_WORN = ("top", "second", "bottom", "beard")
+_COLOR = {name: number for number, name in enumerate((*MATERIALS, *_WORN))}
 
 
-def among(kind: Tensor, *names: str) -> Tensor:
-    """Which of some points are of these of KINDS."""
-    which = [kind == KINDS.index(name) for name in names]
+def among(material: Tensor, *names: str) -> Tensor:
+    """Which of some points are of these of MATERIALS."""
+    which = [material == _COLOR[name] for name in names]
     return which[0] if len(which) == 1 else torch.stack(which).any(0)
 
 
@@ -184,9 +198,9 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
         else kinds.get(la, r if r in ("scalp", "lips") else "skin")
         for la, r in zip(layer, region, strict=True)
     ]  # fmt: skip
-    kind = torch.tensor([KINDS.index(name) for name in names])
-    face = torch.tensor([r == "face" for r in region]) & among(kind, "skin")
-    eyes = points.places[among(kind, "white")]
+    material = torch.tensor([_COLOR[name] for name in names])
+    face = torch.tensor([r == "face" for r in region]) & among(material, "skin")
+    eyes = points.places[among(material, "white")]
     eye = eyes.mean(0) if len(eyes) else body.heads.mean[body.bones.index("head")]
     marks = body.landmarks["FACE68"].mean
     for first, last, width in (
@@ -196,13 +210,13 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
         (42, 45, 0.0016),
     ):
         line = _distance(points.places, marks[first : last + 1])  # brows, and lashes
-        kind[face & (line < max(width, 0.4 * points.pixel * (width > 0.002)))] = KINDS.index("brow")
-    iris = among(kind, "iris")
+        material[face & (line < max(width, 0.4 * points.pixel * (width > 0.002)))] = _COLOR["brow"]
+    iris = among(material, "iris")
     for half in (iris & (z > 0), iris & (z < 0)):
         if half.any():
             off = (points.places - points.places[half].mean(0))[:, 1:].norm(dim=-1)
-            kind[half & (off < 0.0027)] = KINDS.index("pupil")
-    kind[_nails(points, body)] = KINDS.index("nail")
+            material[half & (off < 0.0027)] = _COLOR["pupil"]
+    material[_nails(points, body)] = _COLOR["nail"]
     waves = torch.Generator().manual_seed(1)
     folds = torch.stack(
         [torch.stack([_waves(points.places, 9 + 4 * k, waves) for _ in range(3)]) for k in range(4)]
@@ -212,13 +226,13 @@ def canvas(number: int, device: str = "cpu", piece: str = "body") -> Canvas:
     cheek = eye[1] - 0.048 - 0.026 * torch.sin(torch.pi * (z.abs() / 0.07).clamp(0, 1))
     beard = ((cheek - y + 0.003 * dye[:, 3]) / 0.012).clamp(0, 1)
     beard = beard * ((x - eye[0] + 0.09) / 0.03).clamp(0, 1) * face
-    made = Canvas(arm, leg, kind, beard, _hair_ramp(points, kind), folds, dye)
+    made = Canvas(arm, leg, material, beard, _hair_ramp(points, material), folds, dye)
     return Canvas(*(getattr(made, field.name).to(device) for field in fields(Canvas)))
 
 
-def _hair_ramp(points: Cloud, kind: Tensor) -> Tensor:
+def _hair_ramp(points: Cloud, material: Tensor) -> Tensor:
     """How much hair stands off the scalp, (P,): not at the hairline, where one would see below."""
-    scalp, skin = among(kind, "scalp"), among(kind, "skin")
+    scalp, skin = among(material, "scalp"), among(material, "skin")
     ramp = torch.zeros(len(points))
     if scalp.any() and skin.any():
         far, _ = cKDTree(points.places[skin].numpy()).query(points.places[scalp].numpy())
@@ -381,102 +395,110 @@ def _pick(colors: tuple[tuple[int, int, int], ...], number: Tensor) -> Tensor:
     return table[low].lerp(table[low + 1], (at - low)[:, None])
 
 
-def worn(points: Cloud, on: Canvas, outfit: Outfit) -> Tensor:
-    """Points that these people show, (N, P): no skirt on others, nothing through a skirt."""
-    skirt, hair = among(on.kind, "skirt"), among(on.kind, "hair")
-    y = points.places[:, 1]
-    seen = (~(skirt | hair)).expand(len(outfit.hem), -1)
-    hem = outfit.hem[:, None]
-    below = (on.leg >= 0.05) & (y > hem + 0.04) & (on.leg < 2)
-    seen = seen & ~(outfit.skirt[:, None] & below)
-    seen = seen | (outfit.skirt[:, None] & skirt & (y > hem))
-    if points.bare:
-        cloth, sleeved = among(on.kind, "cloth"), on.arm < outfit.sleeve[:, None]
-        seen = (
-            seen
-            & ~(cloth & ~sleeved)
-            & (cloth | (on.arm < 0) | (on.arm > outfit.sleeve[:, None] - 0.04))
+class Dressed(NamedTuple):
+    """A cloud of points, what of the body they are, and what N people have on there."""
+
+    cloud: Cloud
+    canvas: Canvas
+    outfit: Outfit
+
+    def shown(self) -> Tensor:
+        """Points that these people show, (N, P): no skirt on others, nothing through a skirt."""
+        points, on, outfit = self
+        skirt, hair = among(on.material, "skirt"), among(on.material, "hair")
+        y = points.places[:, 1]
+        seen = (~(skirt | hair)).expand(len(outfit.hem), -1)
+        hem = outfit.hem[:, None]
+        below = (on.leg >= 0.05) & (y > hem + 0.04) & (on.leg < 2)
+        seen = seen & ~(outfit.skirt[:, None] & below)
+        seen = seen | (outfit.skirt[:, None] & skirt & (y > hem))
+        if points.bare:
+            cloth, sleeved = among(on.material, "cloth"), on.arm < outfit.sleeve[:, None]
+            skin = (on.arm < 0) | (on.arm > outfit.sleeve[:, None] - 0.04)
+            seen = seen & ~(cloth & ~sleeved) & (cloth | skin)
+        return seen | (hair & (y > outfit.length[:, None]))
+
+    def outwards(self, loose: float) -> Tensor:
+        """Metres by which hair, shoes and loose clothes stand off the body, (N, P)."""
+        points, on, outfit = self
+        y = points.places[:, 1]
+        volume = torch.where(outfit.bald, 0.0, outfit.volume)[:, None]
+        hair = volume * (on.ramp * (1 + 0.4 * on.dye[:, 1]))
+        cloth, shoe = (among(on.material, name).to(y) for name in ("cloth", "shoe"))
+        total = hair + 0.006 * shoe
+        if not loose:
+            return total
+        low = (on.leg >= 0) | ((on.arm < 0) & (y < 0.02))
+        top = torch.where(on.arm >= 0, 0.3 + 0.5 * on.arm, ((0.5 - y) * 2.5).clamp(0, 1))
+        flare_top = cloth * (~low) * top
+        flare_low = cloth * low * (0.5 + 0.4 * on.leg.clamp(0, 1.5))
+        sleeved = on.arm < outfit.sleeve[:, None]
+        trousers = (on.leg < outfit.leg[:, None]) & ~outfit.skirt[:, None]
+        return (
+            total
+            + loose * outfit.loose_top[:, None] * (flare_top * sleeved)
+            + loose * outfit.loose_bottom[:, None] * (flare_low * trousers)
         )
-    return seen | (hair & (y > outfit.length[:, None]))
 
+    def paint(self, point: Tensor, person: Tensor, pattern: float) -> Tensor:
+        """Colours (H, 3) of points of people before light falls on them.
 
-def outwards(points: Cloud, on: Canvas, outfit: Outfit, loose: float) -> Tensor:
-    """Metres by which hair, shoes and loose clothes stand off the body, (N, P)."""
-    kind, y = on.kind, points.places[:, 1]
-    hair = torch.where(outfit.bald, 0.0, outfit.volume)[:, None] * (
-        on.ramp * (1 + 0.4 * on.dye[:, 1])
-    )
-    cloth, shoe = among(kind, "cloth").to(y), among(kind, "shoe").to(y)
-    total = hair + 0.006 * shoe
-    if not loose:
-        return total
-    low = (on.leg >= 0) | ((on.arm < 0) & (y < 0.02))
-    flare_top = (
-        cloth * (~low) * torch.where(on.arm >= 0, 0.3 + 0.5 * on.arm, ((0.5 - y) * 2.5).clamp(0, 1))
-    )
-    flare_low = cloth * low * (0.5 + 0.4 * on.leg.clamp(0, 1.5))
-    sleeved = on.arm < outfit.sleeve[:, None]
-    trousers = (on.leg < outfit.leg[:, None]) & ~outfit.skirt[:, None]
-    return (
-        total
-        + loose * outfit.loose_top[:, None] * (flare_top * sleeved)
-        + loose * outfit.loose_bottom[:, None] * (flare_low * trousers)
-    )
-
-
-def paint(
-    points: Cloud, on: Canvas, outfit: Outfit, point: Tensor, person: Tensor, pattern: float
-) -> Tensor:
-    """Colours (H, 3) of points of people before light falls on them.
-
-    Args:
-        points: the cloud.
-        on: its canvas.
-        outfit: of N people.
-        point: which point, (H,).
-        person: which of the people, (H,).
-        pattern: strength of patterns and uneven dye.
-    """
-    kind, arm, leg = on.kind[point], on.arm[point], on.leg[point]
-    places = points.places[point]
-    of = {name: getattr(outfit, name)[person] for name in ("waist", "sleeve", "leg", "cloth")}
-    dye = on.dye.flatten()[point * 4 + of["cloth"]]
-    low = ((leg >= 0) | (arm < 0)) & (places[:, 1] < of["waist"])
-    covered = torch.where(low, leg < of["leg"], arm < of["sleeve"])
-    upper = torch.full_like(kind, _TOP)
-    if pattern:
-        kinds, period = outfit.pattern[person], outfit.period[person]
-        upper = upper + _pattern(kinds, period, places, dye) * (_SECOND - _TOP)
-    cloth = torch.where(low, _BOTTOM, upper)
-    which = torch.where(among(kind, "cloth"), torch.where(covered, cloth, 0), kind)
-    which = torch.where((on.bristle[point] > 0.5) & (which == 0), _BEARD, which)
-    palette = _palette(outfit, pattern, points.pixel)  # (N, C, 3)
-    color = palette.flatten(0, 1).index_select(0, person * palette.shape[1] + which)  # (H, 3)
-    dyed = (which >= _TOP) | among(which, "skirt")
-    uneven = torch.where(dyed, 0.1 * pattern * dye, 0.0)
-    uneven = torch.where(among(which, "scalp", "hair"), 0.22 * on.dye[point, 3], uneven)
-    return (color * (1 + uneven)[:, None]).clamp_(0, 1)
-
-
-_TOP, _SECOND, _BOTTOM, _BEARD = range(len(KINDS), len(KINDS) + 4)
+        Args:
+            point: which point, (H,).
+            person: which of the people, (H,).
+            pattern: strength of patterns and uneven dye.
+        """
+        points, on, outfit = self
+        kind, arm, leg = on.material[point], on.arm[point], on.leg[point]
+        places = points.places[point]
+        waist, sleeve, hem, cloth = (
+            part[person] for part in (outfit.waist, outfit.sleeve, outfit.leg, outfit.cloth)
+        )
+        dye = on.dye.flatten()[point * 4 + cloth]
+        low = ((leg >= 0) | (arm < 0)) & (places[:, 1] < waist)
+        covered = torch.where(low, leg < hem, arm < sleeve)
+        upper = torch.full_like(kind, _COLOR["top"])
+        if pattern:
+            second = _pattern(outfit.pattern[person], outfit.period[person], places, dye)
+            upper = torch.where(second, _COLOR["second"], upper)
+        clothes = torch.where(low, _COLOR["bottom"], upper)
+        skin = _COLOR["skin"]
+        which = torch.where(among(kind, "cloth"), torch.where(covered, clothes, skin), kind)
+        bearded = (on.bristle[point] > 0.5) & (which == skin)
+        which = torch.where(bearded, _COLOR["beard"], which)
+        palette = _palette(outfit, pattern, points.pixel)  # (N, C, 3)
+        color = palette.flatten(0, 1).index_select(0, person * palette.shape[1] + which)  # (H, 3)
+        dyed = (which >= len(MATERIALS)) | among(which, "skirt")
+        uneven = torch.where(dyed, 0.1 * pattern * dye, 0.0)
+        uneven = torch.where(among(which, "scalp", "hair"), 0.22 * on.dye[point, 3], uneven)
+        return (color * (1 + uneven)[:, None]).clamp_(0, 1)
 
 
 def _palette(outfit: Outfit, pattern: float, pixel: float) -> Tensor:
-    """Colours of each of KINDS (that of `cloth` is not used), top, second colour, bottom, beard."""
+    """Colours (N, C, 3) of all that `_COLOR` numbers; cloth is top or bottom, or skin below it."""
     skin, hair = outfit.skin, outfit.hair
-    scalp = torch.where(outfit.bald[:, None], skin, hair)
-    eye = torch.full_like(skin, 0.9 - 0.5 * min(1.0, pixel / 0.01))  # far eyes are dark in all
-    second = outfit.top.lerp(outfit.second, pattern)
-    beard = skin.lerp(hair * 0.9, outfit.beard[:, None])
     dark = skin * skin.new_tensor([0.9, 0.45, 0.45])
-    teeth = skin.new_tensor([0.86, 0.82, 0.74]).expand_as(skin)
-    rows = (
-        skin, scalp, skin * skin.new_tensor([0.88, 0.66, 0.65]), eye, torch.full_like(eye, 0.18),
-        skin.lerp(hair, 0.6), skin, outfit.shoes, outfit.bottom, hair,
-        dark * 0.3, teeth, dark * 0.15, skin.lerp(torch.ones_like(skin), 0.25),
-        outfit.top, second, outfit.bottom, beard,
-    )  # fmt: skip
-    return torch.stack(rows, 1)
+    colors = {
+        "skin": skin,
+        "scalp": torch.where(outfit.bald[:, None], skin, hair),
+        "lips": skin * skin.new_tensor([0.88, 0.66, 0.65]),
+        "white": torch.full_like(skin, 0.9 - 0.5 * min(1.0, pixel / 0.01)),  # dark from afar
+        "iris": torch.full_like(skin, 0.18),
+        "brow": skin.lerp(hair, 0.6),
+        "cloth": skin,
+        "shoe": outfit.shoes,
+        "skirt": outfit.bottom,
+        "hair": hair,
+        "mouth": dark * 0.3,
+        "teeth": skin.new_tensor([0.86, 0.82, 0.74]).expand_as(skin),
+        "pupil": dark * 0.15,
+        "nail": skin.lerp(torch.ones_like(skin), 0.25),
+        "top": outfit.top,
+        "second": outfit.top.lerp(outfit.second, pattern),
+        "bottom": outfit.bottom,
+        "beard": skin.lerp(hair * 0.9, outfit.beard[:, None]),
+    }
+    return torch.stack([colors[name] for name in _COLOR], 1)
 
 
 def _pattern(pattern: Tensor, period: Tensor, places: Tensor, dye: Tensor) -> Tensor:

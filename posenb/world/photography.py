@@ -43,7 +43,7 @@ def _scenery(
     camera: Camera, eye: Tensor, chances: Tensor, setting: rooms.Setting, size: int
 ) -> Tensor:
     """The setting as the cameras see it, (N, S, S, 3): cut out of the plates of their places."""
-    place = (chance(chances, "place") * rooms.PLACES).long()
+    place = (chance(chances, "place") * rooms.SITES).long()
     side = rooms.plate_side(setting, size)
     count = len(chances)
     wanted, which = torch.unique(place * rooms.EYES + eye, return_inverse=True)

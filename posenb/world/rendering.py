@@ -19,7 +19,7 @@ from posenb.world.body import load_body
 from posenb.world.clouds import PARTS, Cloud
 from posenb.world.domains import annotated
 from posenb.world.filming import AnyDomain, Shots, find, shots
-from posenb.world.looks import LOOKS, Canvas, Look, Outfit, chance
+from posenb.world.looks import LOOKS, Dressed, Look, chance
 from posenb.world.recipes import Split
 from posenb.world.skeletons import BODY17
 from posenb.world.splatting import splat
@@ -162,12 +162,12 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
     for kind in kinds.unique().tolist():
         alike = order[kinds[order] == kind]
         number, piece = divmod(kind, len(clouds.PIECES))
-        points = clouds.cloud(number, str(shots.root.device), clouds.PIECES[piece])
-        on = looks.canvas(number, str(shots.root.device), clouds.PIECES[piece])
-        pieces += [
-            _photograph(shots[some], transforms[some], points, on, look, size)
-            for some in alike.split(max(1, _CHUNK // len(points)))
-        ]
+        key = number, str(shots.root.device), clouds.PIECES[piece]
+        points, on = clouds.cloud(*key), looks.canvas(*key)
+        for some in alike.split(max(1, _CHUNK // len(points))):
+            outfit = looks.dress(shots.chances[some], shots.woman[some])
+            people = Dressed(points, on, outfit)
+            pieces.append(_photograph(shots[some], transforms[some], people, look, size))
     back = torch.argsort(order, stable=True)
     taken = Rendered(
         *(torch.cat([getattr(p, field.name) for p in pieces])[back] for field in fields(Rendered))
@@ -177,19 +177,17 @@ def photograph(shots: Shots, look: Look, size: int = 128) -> Rendered:
 
 
 def _photograph(
-    shots: Shots, transforms: Tensor, points: Cloud, on: Canvas, look: Look, size: int
+    shots: Shots, transforms: Tensor, people: Dressed, look: Look, size: int
 ) -> Rendered:
     """Pictures of shots that one cloud serves."""
-    piece = clouds.PIECES[int(shots.piece[0])]
-    outfit = looks.dress(shots.chances, shots.woman)
-    skin = _skin(shots, transforms, points, looks.outwards(points, on, outfit, look.loose))
-    x, y, z, facing, blended = skin
+    piece, points = clouds.PIECES[int(shots.piece[0])], people.cloud
+    x, y, z, facing, blended = _skin(shots, transforms, points, people.outwards(look.loose))
     if piece == "body":
         _require_before(z)
     zoom = shots.camera.focal[:, :, None] * size  # (N, 2, 1)
     middle = shots.camera.center[:, :, None] * size
     inverse = 1 / z
-    shown = looks.worn(points, on, outfit) & (facing < _SEEN) & (z > _NEAREST / 2)
+    shown = people.shown() & (facing < _SEEN) & (z > _NEAREST / 2)
     seen = splat(
         torch.addcmul(middle[:, 0], x * zoom[:, 0], inverse),
         torch.addcmul(middle[:, 1], y * zoom[:, 1], inverse),
@@ -198,8 +196,8 @@ def _photograph(
     person, row, column = (seen.point >= 0).nonzero(as_tuple=True)
     point = seen.point[person, row, column]
     normal = _normals(blended, points, point, person)
-    color = looks.paint(points, on, outfit, point, person, look.pattern)
-    color = _light(color, normal, on, point, person, shots, outfit, look)
+    color = people.paint(point, person, look.pattern)
+    color = _light(color, normal, people, point, person, shots, look)
     images = photography.background(shots.camera, shots.eye, shots.chances, look, size)
     if look.shadow:
         world = (x[:, ::2], y[:, ::2], z[:, ::2])
@@ -292,13 +290,14 @@ def _lamp(chances: Tensor) -> Tensor:
 
 
 def _light(
-    color: Tensor, normal: Tensor, on: Canvas, point: Tensor, person: Tensor,
-    shots: Shots, outfit: Outfit, look: Look,
+    color: Tensor, normal: Tensor, people: Dressed, point: Tensor, person: Tensor,
+    shots: Shots, look: Look,
 ) -> Tensor:  # fmt: skip
     """Colours (H, 3) in the light: from the camera in the synthetic look, a lamp's in full ones."""
+    on = people.canvas
     if look.folds:
-        cloth = looks.among(on.kind[point], "cloth", "skirt") * (0.3 * look.folds)
-        normal = _unit(normal + cloth * on.folds[outfit.cloth[person], :, point].T)
+        cloth = looks.among(on.material[point], "cloth", "skirt") * (0.3 * look.folds)
+        normal = _unit(normal + cloth * on.folds[people.outfit.cloth[person], :, point].T)
     flat = 0.66 + 0.36 * (-normal[2]).clamp_min(0)
     if look.shading:
         rotation = shots.camera.rotation
@@ -316,7 +315,7 @@ def _light(
         flat = flat.lerp(full, look.shading)
     if shots.piece[0] == clouds.PIECES.index("head"):  # little light falls through narrow lips
         jaw = shots.expression[:, load_body().expressions.index("jaw_open")]
-        teeth = looks.among(on.kind[point], "teeth")
+        teeth = looks.among(on.material[point], "teeth")
         flat = torch.where(teeth, flat * (5 * jaw).clamp(0.25, 1)[person], flat)
     return (color * flat[:, None]).clamp_max(1)
 

@@ -23,7 +23,7 @@ from posenb.world.cameras import AIM, look_at
 Setting = Literal["room", "street"]
 Array = np.ndarray
 EYES = 8  # directions around the person, 45 degrees apart
-PLACES = 4  # rooms and streets that there are
+SITES = 4  # rooms and streets that there are
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def plate(setting: Setting, place: int, eye: int, size: int) -> tuple[Tensor, Te
 
     Args:
         setting: `room` or `street`.
-        place: which one, 0 to PLACES - 1.
+        place: which one, 0 to SITES - 1.
         eye: direction in which the eye stands, 0 to EYES - 1, in turns of 45 degrees.
         size: of the pictures that shall be cut out of it, pixels.
 

@@ -116,12 +116,10 @@ def test_faces_do_what_their_domain_says() -> None:
 def test_open_mouths_show_a_row_of_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most show them in one piece; behind closed lips there are none to be seen."""
 
-    def teeth(
-        _cloud: object, on: looks.Canvas, _outfit: object, point: torch.Tensor, *_: object
-    ) -> torch.Tensor:
-        return looks.among(on.kind[point], "teeth")[:, None].expand(-1, 3).float()
+    def teeth(people: looks.Dressed, point: torch.Tensor, *_: object) -> torch.Tensor:
+        return looks.among(people.canvas.material[point], "teeth")[:, None].expand(-1, 3).float()
 
-    monkeypatch.setattr(looks, "paint", teeth)
+    monkeypatch.setattr(looks.Dressed, "paint", teeth)
     monkeypatch.setattr(rendering, "_light", lambda color, *_: color)
     black = torch.zeros(1, 128, 128, 3)
     monkeypatch.setattr(

@@ -153,10 +153,20 @@ def polygons(people: Shots, size: int, fine: int = 8) -> np.ndarray:
     return np.stack(masks)
 
 
+def test_people_stay_who_they_are() -> None:
+    """Each number has a column of its own, in the order in which they were drawn at first."""
+    assert list(looks.CHANCES.values()) == list(range(55))
+    drawn = looks.chances(2, torch.Generator().manual_seed(7))
+    wanted = torch.rand(2, 55, generator=torch.Generator().manual_seed(7))
+    for name, column in (("skin", 0), ("top_hue", 6), ("place", 29), ("red", 34), ("quality", 44),
+                         ("backdrop", 45), ("occluder_hue", 54)):  # fmt: skip
+        torch.testing.assert_close(looks.chance(drawn, name), wanted[:, column])
+
+
 def naked(people: Shots) -> Shots:
     """The same people without hair or skirts, whose surfaces the triangles are."""
     numbers = people.chances.clone()
-    numbers[:, looks.CHANCES.index("bald")] = 0
+    numbers[:, looks.CHANCES["bald"]] = 0
     return dataclasses.replace(people, woman=torch.zeros_like(people.woman), chances=numbers)
 
 
@@ -349,7 +359,7 @@ def test_rooms_turn_with_the_camera() -> None:
     direction = 2 * math.pi * eye / rooms.EYES
     outward = torch.tensor([math.cos(direction), 0.0, math.sin(direction)])
     camera = Camera(rotation, -rotation @ outward, focal, torch.full((1, 2), 0.5))
-    numbers = torch.full((1, len(looks.CHANCES)), (place + 0.5) / rooms.PLACES)
+    numbers = torch.full((1, len(looks.CHANCES)), (place + 0.5) / rooms.SITES)
     look = dataclasses.replace(SYNTHETIC, setting="room", scenery=1.0)
     image = photography.background(camera, torch.tensor([eye]), numbers, look, size)[0]
     start = (len(plate) - size) // 2
