@@ -144,8 +144,7 @@ def lifted_places(
 
 def total_length(joints3d: Tensor, skeleton: Skeleton) -> Tensor:
     """Length of all bones together, (...), of poses (..., J, 3)."""
-    parent, child = (list(ends) for ends in zip(*skeleton.bones, strict=True))
-    return (joints3d[..., child, :] - joints3d[..., parent, :]).norm(dim=-1).sum(-1)
+    return skeleton.bone_lengths(joints3d).sum(-1)
 
 
 def jitter(

@@ -159,11 +159,10 @@ def implausibility(
     Returns:
         Scores in metres, (N, H).
     """
-    parent, child = (list(ends) for ends in zip(*skeleton.bones, strict=True))
-    length = (hypotheses[..., child, :] - hypotheses[..., parent, :]).norm(dim=-1)  # (N, H, T, B)
+    length = skeleton.bone_lengths(hypotheses)  # (N, H, T, B)
     usual = length.flatten(1, 2).median(1).values[:, None, None]  # (N, 1, 1, B)
     score = (length - usual).abs().mean((-2, -1))  # (N, H)
-    order = dict(zip(child, range(len(child)), strict=True))
+    order = {child: bone for bone, (_, child) in enumerate(skeleton.bones)}
     pairs = [(order[a], order[b]) for a, b in skeleton.flip_pairs if a in order and b in order]
     if pairs:
         left, right = zip(*pairs, strict=True)

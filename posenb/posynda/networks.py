@@ -170,8 +170,8 @@ class MixSTE(Denoiser):
         self.joint_place = nn.Parameter(torch.zeros(joints, width))
         self.frame_place = nn.Parameter(torch.zeros(frames, 1, width))
         self.time = Clock(width, width)
-        self.spatial = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.temporal = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.spatial = nn.ModuleList(AttentionBlock(width, heads) for _ in range(depth))
+        self.temporal = nn.ModuleList(AttentionBlock(width, heads) for _ in range(depth))
         self.spatial_norm, self.temporal_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
         initialise(self, seed)
@@ -294,7 +294,7 @@ class Clock(nn.Module):
         return self.outer(F.gelu(self.inner(waves)))
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Attention and a small network, each beside a shortcut; tokens (batch, groups, L, width)."""
 
     def __init__(self, width: int, heads: int) -> None:

@@ -595,8 +595,7 @@ class FeatureTask(RegressorTask):
         batch: int = 64,
     ) -> None:
         super().__init__(network, poses, seed, steps, device, batch)
-        parents, children = torch.tensor(poses.skeleton.bones).T
-        bones = self.keypoints[:, children] - self.keypoints[:, parents]  # (poses, bones, 2)
+        bones = poses.skeleton.bone_vectors(self.keypoints)  # (poses, bones, 2)
         self.bones = (bones / bones.std((0, 2), keepdim=True)).flatten(1)  # (poses, 2 bones)
         names = sorted(set(poses.action))
         labels = [names.index(action) for action in poses.action]

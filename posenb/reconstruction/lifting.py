@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from posenb.world.cameras import Camera
-from posenb.world.skeletons import Skeleton
+from posenb.world.skeletons import Skeleton, check_joints
 
 
 def bone_scale(joints3d: Tensor, skeleton: Skeleton) -> Tensor:
@@ -26,10 +26,7 @@ def bone_scale(joints3d: Tensor, skeleton: Skeleton) -> Tensor:
     Raises:
         ValueError: if the joints are not those of the skeleton.
     """
-    _check(joints3d.shape[-2], skeleton)
-    parents, children = torch.tensor(skeleton.bones, device=joints3d.device).T
-    squares = (joints3d[..., children, :] - joints3d[..., parents, :]).square().sum(-1)
-    return squares.mean(-1).sqrt()
+    return skeleton.bone_vectors(joints3d).square().sum(-1).mean(-1).sqrt()
 
 
 def root_depth(rays: Tensor, depth: Tensor, skeleton: Skeleton) -> Tensor:
@@ -50,11 +47,8 @@ def root_depth(rays: Tensor, depth: Tensor, skeleton: Skeleton) -> Tensor:
     Raises:
         ValueError: if the keypoints are not those of the skeleton.
     """
-    _check(rays.shape[-2], skeleton)
-    parents, children = torch.tensor(skeleton.bones, device=rays.device).T
-    behind = depth[..., None] * rays  # (..., K, 3)
-    across = rays[..., children, :] - rays[..., parents, :]  # A, (..., bones, 3)
-    along = behind[..., children, :] - behind[..., parents, :]  # B
+    across = skeleton.bone_vectors(rays)  # A, (..., bones, 3)
+    along = skeleton.bone_vectors(depth[..., None] * rays)  # B
     a = across.square().sum(-1).mean(-1)
     half_b = (across * along).sum(-1).mean(-1)
     c = along.square().sum(-1).mean(-1) - 1
@@ -85,7 +79,7 @@ def lift(
     Raises:
         ValueError: if the keypoints are not those of the skeleton, or the scale is not positive.
     """
-    _check(keypoints.shape[-2], skeleton)
+    check_joints(keypoints, skeleton)
     scale = torch.as_tensor(scale, dtype=keypoints.dtype, device=keypoints.device)
     if not (scale > 0).all():
         raise ValueError(f"the scale of a body is above 0 metres, found {float(scale.min())}")
@@ -93,8 +87,3 @@ def lift(
         ahead = camera.unproject(keypoints, torch.ones_like(depth))  # one metre before the camera
         root = scale * root_depth(camera.to_camera(ahead), depth, skeleton)  # (N,)
     return camera.unproject(keypoints, root[..., None] + scale[..., None] * depth)
-
-
-def _check(joints: int, skeleton: Skeleton) -> None:
-    if joints != len(skeleton):
-        raise ValueError(f"found {joints} joints, but {skeleton.name} has {len(skeleton)}")

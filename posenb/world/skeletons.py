@@ -113,6 +113,20 @@ class Skeleton:
             raise ValueError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}")
         return self.joints.index(joint)
 
+    def bone_vectors(self, joints: Tensor) -> Tensor:
+        """From the parent to the child of each of `bones`, (..., bones, D), of (..., J, D).
+
+        Raises:
+            ValueError: if the joints are not those of this skeleton.
+        """
+        check_joints(joints, self)
+        parents, children = zip(*self.bones, strict=True)
+        return joints[..., children, :] - joints[..., parents, :]
+
+    def bone_lengths(self, joints: Tensor) -> Tensor:
+        """Length of each of `bones`, (..., bones), in the units of joints (..., J, D)."""
+        return self.bone_vectors(joints).norm(dim=-1)
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -168,7 +182,7 @@ def convert(keypoints: Tensor, source: Skeleton, target: Skeleton) -> Converted:
     Raises:
         ValueError: if `keypoints` does not have the joints of `source`.
     """
-    _check_joints(keypoints, source)
+    check_joints(keypoints, source)
     joints, status = [], []
     for name in target.joints:
         joint = _joint(name, keypoints, source, frozenset())
@@ -194,14 +208,15 @@ def flip(keypoints: Tensor, skeleton: Skeleton) -> Tensor:
     Raises:
         ValueError: on a wrong joint count, or if the points are not two-dimensional.
     """
-    _check_joints(keypoints, skeleton)
+    check_joints(keypoints, skeleton)
     if keypoints.shape[-1] != 2:
         raise ValueError(f"flip mirrors 2D crops, found {keypoints.shape[-1]} coordinates a joint")
     mirrored = torch.stack([1 - keypoints[..., 0], keypoints[..., 1]], -1)
     return mirrored[..., list(skeleton.flip_order), :]
 
 
-def _check_joints(keypoints: Tensor, skeleton: Skeleton) -> None:
+def check_joints(keypoints: Tensor, skeleton: Skeleton) -> None:
+    """ValueError unless keypoints (..., J, D) have the joints of the skeleton."""
     if keypoints.ndim < 2 or keypoints.shape[-2] != len(skeleton):
         found = keypoints.shape[-2] if keypoints.ndim >= 2 else "no"
         raise ValueError(

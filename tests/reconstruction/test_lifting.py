@@ -76,9 +76,9 @@ def test_gradients_of_lifting() -> None:
 
 def test_bad_input_is_named() -> None:
     joints, camera, keypoints, far = projected()
-    with pytest.raises(ValueError, match="17 joints, but HAND21 has 21"):
+    with pytest.raises(ValueError, match="17 joints .* but HAND21 has 21"):
         lift(keypoints, far, camera, 0.3, HAND21)
-    with pytest.raises(ValueError, match="17 joints, but HAND21"):
+    with pytest.raises(ValueError, match="17 joints .* but HAND21"):
         bone_scale(joints, HAND21)
     with pytest.raises(ValueError, match="above 0 metres, found -1"):
         lift(keypoints, far, camera, -1.0, BODY17)
