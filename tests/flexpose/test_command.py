@@ -133,6 +133,7 @@ def test_the_explorers_matrices_are_learned_and_shipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, readers = prior.load_generator("wild"), Readers.load("wild")
+    domains.get("lab").sample(1, 0)  # reads the motion that lies among the assets
     variants = (Variant("paper", (3,), 15), Variant("paper", (2, 4), 30))
     monkeypatch.setattr(prior, "load_generator", lambda *_: source)
     monkeypatch.setattr(Readers, "load", lambda *_, **__: readers)
