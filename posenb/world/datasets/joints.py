@@ -18,11 +18,23 @@ from posenb.world.skeletons import (
     FACE68,
     HAND21,
     INTERPOLATED,
+    MPII16,
     OPENPOSE18,
     Skeleton,
 )
 
-__all__ = ["LAYOUTS", "Part", "bare", "canonical", "layout", "parts", "read", "unnamed"]
+__all__ = [
+    "BY_COUNT",
+    "LAYOUTS",
+    "Part",
+    "bare",
+    "canonical",
+    "layout",
+    "named",
+    "parts",
+    "read",
+    "unnamed",
+]
 
 SIDES = ("left", "right")
 FEET = tuple(f"{side}_{part}" for side in SIDES for part in ("big_toe", "small_toe", "heel"))
@@ -79,7 +91,15 @@ LAYOUTS: Mapping[str, tuple[str, ...]] = {
     "WHOLEBODY133": (*COCO17.joints, *FEET, *FACE68.joints, *HANDS),  # COCO-WholeBody
 }
 LAYOUTS = {**LAYOUTS, "HALPE136": (*LAYOUTS["HALPE26"], *FACE68.joints, *HANDS)}
-BY_COUNT = ("COCO17", "HAND21", "HALPE26", "FACE68", "WFLW98", "WHOLEBODY133", "HALPE136")
+# Orders by the number of joints, where a file does not name them. (OpenPose's 70 of a face are the
+# 68 and two pupils.) BODY_25B has as many as BODY_25: detections tell them apart.
+BY_COUNT: Mapping[int, tuple[str, ...]] = {
+    **{len(LAYOUTS[key]): LAYOUTS[key] for key in LAYOUTS if key not in ("BODY17", "BODY_25B")},
+    16: MPII16.joints,
+    17: COCO17.joints,
+    70: (*FACE68.joints, "right_pupil", "left_pupil"),
+}
+ANNOTATED = (17, 21, 26, 68, 98, 133, 136)  # counts that mean one order in annotations, too
 
 # Other names of joints, without sides and without anything but letters and digits.
 PARTS = {
@@ -152,10 +172,17 @@ def layout(name: str) -> Skeleton:
     return bare(name.upper(), LAYOUTS[name.upper()])
 
 
+def named(joints: tuple[str, ...]) -> Skeleton:
+    """A file's joints as bare joints, by the name of their order if it has one."""
+    for key, order in LAYOUTS.items():
+        if order == joints:
+            return layout(key)
+    return read(joints)
+
+
 def unnamed(count: int) -> Skeleton | None:
-    """The usual order of so many joints that a file does not name, or None if none is usual."""
-    found = [name for name in BY_COUNT if len(LAYOUTS[name]) == count]
-    return layout(found[0]) if found else None
+    """The usual order of so many joints that annotations do not name, or None if none is usual."""
+    return named(BY_COUNT[count]) if count in ANNOTATED else None
 
 
 def canonical(name: str) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from posenb.world.datasets.detections import POINTS, is_table
+from posenb.world.datasets.detected_tables import is_table
+from posenb.world.datasets.detected_trees import POINTS
 from posenb.world.datasets.landmarks import ROW as WFLW
 from posenb.world.datasets.matlab import read_mat
 from posenb.world.datasets.records import DatasetError, listed, plain
