@@ -52,7 +52,8 @@ __all__ = [
 DPI = 144  # stored pixels an inch; pages show 96 an inch, so projectors get sharp lines
 PALETTE_ERROR = 1.5  # mean error in 1/255 below which 256 colours are enough,
 PALETTE_WRONG, PALETTE_SHARE = 48, 0.001  # unless so many pixels are off by so many 1/255
-NUMBER = re.compile(r"\**[-+−±]?\d|\**–\**$")  # how a cell of numbers begins, or says none
+# how a cell of numbers begins, or says that there is none; "01: focal length" is words
+NUMBER = re.compile(r"\**[-+−±]?\d[\d.,]*(?![\d.,:])|\**–\**$")
 Array = NDArray[Any]
 
 
@@ -94,9 +95,23 @@ class Picture:
 class Table:
     """A small HTML table that prints as text in a terminal."""
 
-    def __init__(self, head: Sequence[str], cells: Sequence[Sequence[str]], caption: str) -> None:
-        """Keep the head, the cells (HTML-free text; `**` around it means bold) and the caption."""
+    def __init__(
+        self,
+        head: Sequence[str],
+        cells: Sequence[Sequence[str]],
+        caption: str,
+        folded: bool = False,
+    ) -> None:
+        """Keep what the table shows.
+
+        Args:
+            head: a name a column.
+            cells: rows of HTML-free text; `**` around it means bold.
+            caption: what the table says.
+            folded: on a page, only the caption shows until a reader clicks on it.
+        """
         self.head, self.cells, self.caption = list(head), [list(row) for row in cells], caption
+        self.folded = folded
 
     def __repr__(self) -> str:
         """What a terminal shows: columns padded with spaces."""
@@ -118,11 +133,15 @@ class Table:
             + "</tr>"
             for row in self.cells
         )
-        return (
-            '<table style="font-size:110%">'
-            f'<caption style="text-align:left;font-weight:bold">{html.escape(self.caption)}'
-            f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        caption = html.escape(self.caption)
+        above = f'<caption style="text-align:left;font-weight:bold">{caption}</caption>'
+        table = (
+            f'<table style="font-size:110%">{"" if self.folded else above}'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
+        if not self.folded:
+            return table
+        return f"<details><summary><b>{caption}</b></summary>{table}</details>"
 
 
 def png(figure: Figure, stored: bool = True, photo: bool = False) -> bytes:

@@ -128,7 +128,7 @@ def draw(state: Gap, figure: Figure) -> None:
         floor = state.floors[name]
         bars.plot([floor, floor], [row - 0.25, row + 0.25], color=style.INK, marker="")
         bars.text(0, row - 0.28, f"{name} {value:.3f}", weight="bold", va="bottom")
-        bars.text(0, row + 0.28, f"floor {floor:.3f}", va="top")
+        bars.text(0, row + 0.28, f"noise floor {floor:.3f}", va="top")
     far = max(0.2, 1.1 * max(values))
     bars.set(xlim=(0, far), ylim=(len(values) - 0.4, -0.6), yticks=(), xticks=(0, far / 2, far))
     bars.xaxis.set_major_formatter("{x:.2f}")

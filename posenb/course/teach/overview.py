@@ -100,7 +100,7 @@ CHAPTERS = (
 METRICS = (
     (
         "FD (squared)",
-        "squared distance of the means, plus tr(A + B − 2 (AB)^½) of the covariances A and B",
+        "squared distance of the means, plus tr(C + D − 2 (CD)^½) of the covariances C and D",
         "mean and covariance of two sets of poses",
         "everything else: a Gaussian of sticks that are no people scores well; biased, so it falls "
         "with the number of poses",
@@ -139,7 +139,7 @@ METRICS = (
         "share of poses with a bone too long or a joint bent too far",
         "bodies that cannot be",
         "whether the pose is likely here",
-        "fresh real poses: about 2 % by construction",
+        "fresh real poses: small by construction",
     ),
     (
         "PCK@θ",
@@ -243,7 +243,7 @@ SYMBOLS = {
         "02": "mapping network, from z to w",
         "06": "focal length, in pixels",
     },
-    "c": {"00": "centre of the picture; in section 9, number of a camera", "06": "centre"},
+    "c": {"00": "centre of the picture, in pixels", "06": "centre of the picture"},
     "μ, C": {"00": "mean and covariance of a set of poses"},
     "k": {"00": "kernel of MMD²; in section 9, a detection", "01": "weights of a convolution"},
     "σ": {
@@ -374,7 +374,7 @@ def symbols(chapter: str) -> figures.Table:
         others = (f"{', '.join(numbers)}: {sense}" for sense, numbers in elsewhere.items())
         rows.append((letter, senses[chapter], "; ".join(others) or "–"))
     head = ("symbol", "meaning here", "in other notebooks")
-    return figures.Table(head, rows, f"The symbols of notebook {chapter}")
+    return figures.Table(head, rows, f"The symbols of notebook {chapter}", folded=True)
 
 
 def _known(number: str) -> None:

@@ -397,12 +397,18 @@ def test_table_as_text_and_as_html() -> None:
     assert html.count('<th scope="col"') == 3 and html.count("<tr>") == 3
 
 
+def test_a_folded_table_shows_its_caption_once() -> None:
+    html = figures.Table(["a"], [["b"]], "All & more", folded=True)._repr_html_()
+    assert html.startswith("<details><summary><b>All &amp; more</b></summary><table")
+    assert html.endswith("</table></details>") and html.count("All") == 1
+
+
 def test_words_stand_left_and_numbers_right() -> None:
-    rows = [{"layer": 1, "FD": 0.2, "MMD²": None, "seen": "means"}]
-    rows += [{"layer": 3, "FD": 0.1, "MMD²": -0.3, "seen": "2 kinds of poses"}]
+    rows = [{"layer": 1, "FD": 0.2, "MMD²": None, "seen": "means", "in": "01: all"}]
+    rows += [{"layer": 3, "FD": 0.1, "MMD²": -0.3, "seen": "2 kinds of poses", "in": "–"}]
     html = figures.table(rows, "x", best={"FD": "low"})._repr_html_()
     sides = re.findall(r'<th scope="col" style="text-align:(\w+)">', html)
-    assert sides == ["left", "right", "right", "left"]
+    assert sides == ["left", "right", "right", "left", "left"]
     assert re.findall(r'<td style="text-align:(\w+)">', html) == 2 * sides
 
 
