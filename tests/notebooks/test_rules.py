@@ -100,6 +100,14 @@ def with_unknown_key(notebook: NotebookNode) -> None:
     notebook.cells[0]["surprise"] = 1
 
 
+def with_source_folded(source: str, tags: tuple[str, ...] = ("hide-input",)) -> Edit:
+    def edit(notebook: NotebookNode) -> None:
+        metadata = NotebookNode(jupyter={"source_hidden": True}, tags=list(tags))
+        notebook.cells[1].update(source=source, metadata=metadata)
+
+    return edit
+
+
 def with_three_exercises(notebook: NotebookNode) -> None:
     del notebook.cells[9:11]
 
@@ -141,6 +149,16 @@ BROKEN: list[tuple[Callable[[NotebookNode], list[str]], Edit]] = [
     (rules.has_a_readable_length, lambda notebook: notebook.cells.pop()),
     (rules.has_a_readable_length, with_longer_size),
     (rules.has_a_readable_length, with_source(1, "x = 1\n" * 31)),
+    (rules.reads_as_a_page, with_source(1, 'say("Equal.")')),
+    (rules.reads_as_a_page, with_source(1, "figures.show(figure, alt)")),
+    (rules.reads_as_a_page, with_source(1, "x = 1\n" * (rules.MAX_CODE_BEFORE_PICTURE + 1))),
+    (rules.reads_as_a_page, with_source_folded("x = 1", tags=())),
+    (
+        rules.reads_as_a_page,
+        with_source_folded("figure = new_figure()\n" + "x = 1\n" * rules.MAX_FIGURE_LINES),
+    ),
+    (rules.reads_as_a_page, with_source_folded("def say(text):\n    display(text)")),
+    (rules.reads_as_a_page, with_source_folded('say(\n    f"of "\n    f"{share:.0f} %"\n)')),
     (rules.names_the_python_kernel, with_other_kernel),
     (rules.knows_no_machine, with_output(PATH)),
     (rules.knows_no_machine, with_source(1, 'open("C:\\\\Users\\\\ann")')),
