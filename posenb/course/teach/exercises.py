@@ -94,7 +94,7 @@ def check(name: str, answer: Any) -> Outcome:
     if name not in _EXERCISES:
         raise ValueError(
             f"there is no exercise {name!r}; there are: {', '.join(registered())}. "
-            "Each chapter's exercises come with it: from posenb.prior import exercises"
+            "Each chapter's exercises come with it: from posenb.course.prior import exercises"
         )
     task = _EXERCISES[name]
     if answer is None or answer is ...:
