@@ -8,13 +8,13 @@ notebook's story.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, Unpack
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pdist
 
 from posenb.flexpose.losses import energy_distance, matching
@@ -23,12 +23,10 @@ from posenb.flexpose.shots import complete, pose_mixup
 from posenb.prior import weights
 from posenb.prior.losses import feature_distance
 from posenb.prior.networks import (
-    Begun,
     Discriminator,
     Generator,
     KeypointRegressor,
     PerceptualFeatures,
-    Styles,
     VggFeatures,
 )
 from posenb.train import checkpoints, loop, runtime
@@ -175,6 +173,18 @@ class PoseSource(Protocol):
         ...
 
 
+class Options(loop.Watch, total=False):
+    """How an adaptation runs, whatever it learns, beside how it is followed.
+
+    Attributes:
+        recipe: numbers of the training; left out: the method's own.
+        readers: beta, Gamma and the discriminator; left out: those shipped with the generator.
+    """
+
+    recipe: Recipe | None
+    readers: Readers | None
+
+
 def adapt(
     generator: Generator,
     few_shot: PoseSet,
@@ -183,13 +193,9 @@ def adapt(
     objective: Objective = "distribution",
     seed: int = 0,
     *,
-    recipe: Recipe | None = None,
-    readers: Readers | None = None,
     bias: bool = False,
     linear: bool = True,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[AdaptTask, loop.History], None] | None = None,
+    **options: Unpack[Options],
 ) -> Adapted:
     """Learn tau from a few target poses (FlexPose, Sec. 3.3).
 
@@ -201,17 +207,13 @@ def adapt(
         shots_mixed: |T*|, number of Pose-mixup's mixtures (Eq. 7); 0 takes the shots themselves.
         objective: `paper` gives every latent code a pose for good and compares images through
             Gamma (Eq. 5); `transport` does the same but matches latents to poses by optimal
-            transport, again and again; `distribution` needs no pairs: energy distance between
-            beta's keypoints and T*, and a term that wants every picture to show, seen through
-            Gamma, what beta reads in it (Eq. 8 as a loss).
+            transport, again and again; `distribution`, the default, is ours and needs no pairs:
+            energy distance between beta's keypoints and T*, and a term that wants every picture to
+            show, seen through Gamma, what beta reads in it (Eq. 8 as a loss).
         seed: of mixtures, latents and batches.
-        recipe: numbers of the training; default that of the objective in `USUAL`.
-        readers: beta, Gamma and the discriminator; default those shipped with the generator.
         bias: give tau a vector, too; see `StyleTransfer`.
         linear: False takes a small network in place of U; see `StyleTransfer`.
-        checkpoint: file to resume from and save to.
-        progress: show a bar with the loss.
-        callback: called with the task and the history after every logged row.
+        **options: recipe, readers, checkpoint, progress, callback; see `Options`.
 
     Returns:
         The adapted generator with what is needed to sample it. Interrupted, as far as it got.
@@ -220,81 +222,88 @@ def adapt(
         ValueError: for a layer out of range, an unknown objective, or poses that cannot guide:
             fewer than 2, with fewer than 2 joints, or of a skeleton that beta does not read.
     """
-    return learn(
-        generator,
-        AdaptedGenerator.of(generator, layers, bias=bias, linear=linear, seed=seed),
-        few_shot,
-        shots_mixed,
-        objective,
-        seed,
-        recipe=recipe,
-        readers=readers,
-        checkpoint=checkpoint,
-        progress=progress,
-        callback=callback,
-    )
+    network = AdaptedGenerator.of(generator, layers, bias=bias, linear=linear, seed=seed)
+    return adapt_weights(generator, network, few_shot, shots_mixed, objective, seed, **options)
 
 
-class Options(TypedDict, total=False):
-    """How an adaptation runs, whatever it learns; each as in `adapt`.
-
-    A recipe left out is the method's own, readers left out are those shipped with the generator.
-    """
-
-    recipe: Recipe | None
-    readers: Readers | None
-    checkpoint: Path | None
-    progress: bool
-    callback: Callable[[Any, loop.History], None] | None
-
-
-def learn(
+def adapt_weights(
     source: Generator,
     network: Any,
     few_shot: PoseSet,
     shots_mixed: int,
     objective: Objective,
     seed: int,
-    *,
-    recipe: Recipe | None = None,
-    readers: Readers | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[AdaptTask, loop.History], None] | None = None,
+    **options: Unpack[Options],
 ) -> Adapted:
     """Train those weights of a network made from a source that require gradients; see `adapt`."""
     if objective not in OBJECTIVES:
         raise ValueError(f"objective must be one of {OBJECTIVES}, found {objective!r}")
-    recipe, readers = recipe or USUAL[objective], Readers.of(source, readers, few_shot)
+    guided = Guidance.of(source, few_shot, shots_mixed, seed, USUAL[objective], **options)
+    recipe, readers, target = guided.recipe, guided.readers, guided.target
     if shots_mixed == 1 or recipe.batch == 1:
         raise ValueError(
             "a distribution cannot be seen in one pose, found "
             f"shots_mixed={shots_mixed} and a batch of {recipe.batch}: give at least 2"
         )
-    device = next(network.parameters()).device
-    poses = mixed(few_shot, shots_mixed, seed, recipe.concentration, source=source, readers=readers)
-    target = poses.to(device)  # (pairs, J, 2)
     task = AdaptTask(network, target, few_shot.skeleton, objective, recipe, seed, readers)
-    identity = {
-        "objective": objective,
-        "learning": [n for n, p in network.named_parameters() if p.requires_grad],
-        "start": checkpoints.state_hash(network.state_dict()),
-        "readers": readers.digest(),
-        "seed": seed,
-        **dataclasses.asdict(recipe),
-        "shots": checkpoints.state_hash(target),
-    }
-    history = loop.fit(
-        task,
-        recipe.steps,
-        checkpoint=checkpoint,
-        log_every=10,
-        progress=progress,
-        label=f"adapting ({objective})",
-        callback=None if callback is None else lambda history: callback(task, history),
-        identity=identity,
-    )
+    identity = {"objective": objective, "learning": list(task.learned.weights)}
+    history = guided.fit(task, f"adapting ({objective})", network, identity)
     return Adapted(network, readers.regressor, few_shot.skeleton, history)
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What every training towards a few poses has, whatever it learns.
+
+    Attributes:
+        recipe: numbers of the training.
+        readers: frozen networks that look on.
+        target: T*, (pairs, J, 2), on the device of the generator.
+        seed: of all draws.
+        watch: how the training is followed.
+    """
+
+    recipe: Recipe
+    readers: Readers
+    target: Tensor
+    seed: int
+    watch: loop.Watch
+
+    @classmethod
+    def of(
+        cls,
+        source: Generator,
+        few_shot: PoseSet,
+        shots_mixed: int,
+        seed: int,
+        usual: Recipe,
+        *,
+        recipe: Recipe | None = None,
+        readers: Readers | None = None,
+        **watch: Unpack[loop.Watch],
+    ) -> Guidance:
+        """That of some shots; `usual` is the recipe where none is given."""
+        recipe, readers = recipe or usual, Readers.of(source, readers, few_shot)
+        poses = mixed(
+            few_shot, shots_mixed, seed, recipe.concentration, source=source, readers=readers
+        )
+        return cls(recipe, readers, poses.to(source.w_mean.device), seed, watch)
+
+    def fit(
+        self, task: loop.Task, label: str, start: nn.Module, identity: Mapping[str, Any]
+    ) -> loop.History:
+        """Train a task from the weights of `start`; a checkpoint must have the same identity."""
+        identity = {
+            **identity,
+            "start": checkpoints.state_hash(start.state_dict()),
+            "readers": self.readers.digest(),
+            "seed": self.seed,
+            **dataclasses.asdict(self.recipe),
+            "shots": checkpoints.state_hash(self.target),
+        }
+        return loop.fit(
+            task, self.recipe.steps, log_every=10, label=label, identity=identity, **self.watch
+        )
 
 
 def mixed(
@@ -372,12 +381,8 @@ def check_shots(few_shot: PoseSet, readers: Readers) -> None:
         )
 
 
-class AdaptTask:
-    """One adaptation, for `train.loop.fit`.
-
-    All that does not change is computed once: Gamma of the target images, and, where the latents
-    stay the same and only some layers learn, the layers in front of those. Gradients are computed
-    for the weights that learn, and for no other.
+class AdaptTask(loop.Saved):
+    """One adaptation, for `train.loop.fit`: gradients are computed for what learns alone.
 
     Args:
         network: the generator; its weights that require gradients learn.
@@ -389,6 +394,8 @@ class AdaptTask:
         readers: frozen networks on the device of `network`.
         autocast: compute images in bfloat16, where the device has it.
     """
+
+    parts = ("learned", "optimizer", "schedule", "partner")
 
     def __init__(
         self,
@@ -404,40 +411,23 @@ class AdaptTask:
         self.network, self.target, self.skeleton = network, target, skeleton
         self.objective, self.recipe, self.seed = objective, recipe, seed
         self.readers, self.autocast, self.device = readers, autocast, target.device
-        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        self.optimizer = torch.optim.Adam(self.learning.values(), recipe.learning_rate, (0.9, 0.99))
+        self.learned = loop.Learned(network)
+        weights = self.learned.weights.values()
+        self.optimizer = torch.optim.Adam(weights, recipe.learning_rate, (0.9, 0.99))
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe.steps)
         random = runtime.generator((seed, 1), self.device)
         self.z = network.sample_z(len(target), random)  # one a pose of T*
         self.partner = torch.arange(len(target), device=self.device)  # z[i] belongs to target[.]
         self.within = pdist(target.flatten(1)).mean()  # E|y - y'| of T* never changes
-        self.wanted: list[Tensor] = []
         if objective != "distribution":
-            self._prepare()
+            self.wanted = self._features_of_target()
 
     @torch.no_grad()
-    def _prepare(self) -> None:
-        """What stays the same while the latents do."""
-        size = self.network.source.resolution if self._frozen else self.network.resolution
-        images = draw_skeletons(self.target, self.skeleton, size)
+    def _features_of_target(self) -> list[Tensor]:
+        """Gamma of the images of T*, which never change: one (pairs, C, h, w) a stage."""
+        images = draw_skeletons(self.target, self.skeleton, self.network.resolution)
         parts = [self.readers.features.features(part) for part in images.split(64)]
-        self.wanted = [torch.cat(stage) for stage in zip(*parts, strict=True)]
-        if self._frozen:
-            self.styles = self.network.source.affine(self.network.mapping(self.z))
-            before = min(self.network.transfer.layers) - 1
-            parts = [
-                self.network.begin(
-                    Styles(*([c[some] for c in codes] for codes in self.styles)), before
-                )
-                for some in torch.arange(len(self.z), device=self.device).split(64)
-            ]
-            x, image = (torch.cat(kind) for kind in list(zip(*parts, strict=True))[1:])
-            self.begun = Begun(before, x, image)
-
-    @property
-    def _frozen(self) -> bool:
-        """Whether all but tau stays as it is."""
-        return isinstance(self.network, AdaptedGenerator)
+        return [torch.cat(stage) for stage in zip(*parts, strict=True)]
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One step of Adam."""
@@ -459,7 +449,7 @@ class AdaptTask:
         order = torch.randperm(len(self.z), generator=random, device=self.device)
         chosen = order[: self.recipe.batch]
         with runtime.autocast(self.device, self.autocast):
-            found = self.readers.features.features(self._paint(chosen))
+            found = self.readers.features.features(self.network(self.z[chosen]))
         partner = self.partner[chosen]
         return feature_distance(found, [stage[partner] for stage in self.wanted]).mean()
 
@@ -476,38 +466,9 @@ class AdaptTask:
         loss = energy + self.recipe.realism * redrawn
         return {"loss": loss, "energy": energy, "redrawn": redrawn}
 
-    def _paint(self, chosen: Tensor) -> Tensor:
-        """Images of some of the fixed latents; only tau and what follows it is computed."""
-        if not self._frozen:
-            images: Tensor = self.network(self.z[chosen])
-            return images
-        styles = Styles(*([code[chosen] for code in codes] for codes in self.styles))
-        begun = Begun(self.begun.layers, self.begun.x[chosen], self.begun.image[chosen])
-        return self.network.synthesis(self.network.transfer(styles), None, begun)
-
     @torch.no_grad()
     def _read(self) -> Tensor:
         """Keypoints of all fixed latents as the generator is now, (pairs, J, 2)."""
-        parts = []
-        for chosen in torch.arange(len(self.z), device=self.device).split(64):
-            with runtime.autocast(self.device, self.autocast):
-                parts.append(self.readers.regressor(self._paint(chosen)))
+        with runtime.autocast(self.device, self.autocast):
+            parts = [self.readers.regressor(self.network(z)) for z in self.z.split(64)]
         return torch.cat(parts)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was learned so far, and who belongs to whom."""
-        return {
-            "learned": {name: weight.detach() for name, weight in self.learning.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "partner": self.partner,
-        }
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, weight in self.learning.items():
-            weight.copy_(state["learned"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.partner = state["partner"].to(self.device)

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Unpack
+from dataclasses import dataclass
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from posenb.flexpose.adapt import Adapted, Objective, Options, Readers, Recipe, learn, mixed
+from posenb.flexpose.adapt import (
+    Adapted,
+    Guidance,
+    Objective,
+    Options,
+    Readers,
+    Recipe,
+    adapt_weights,
+    mixed,
+)
 from posenb.measure.distributions import gaussian_like
 from posenb.measure.keypoints import procrustes
 from posenb.prior.losses import feature_distance
 from posenb.prior.networks import Generator
 from posenb.prior.weights import sample as sample_poses
-from posenb.train import checkpoints, loop, runtime
+from posenb.train import loop, runtime
 from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import Skeleton
@@ -88,9 +96,9 @@ def _play_on(
     **options: Unpack[Options],
 ) -> Adapted:
     """The StyleGAN game of notebook 01, with the shots in the place of the training poses."""
-    run = _Run.of(generator, few_shot, shots_mixed, seed, GAME, **options)
+    guided = Guidance.of(generator, few_shot, shots_mixed, seed, GAME, **options)
     player = copy.deepcopy(generator).requires_grad_(True)
-    critic = copy.deepcopy(run.readers.critic)
+    critic = copy.deepcopy(guided.readers.critic)
     critic.requires_grad_(True)
     if freeze:
         critic.read.requires_grad_(False)
@@ -99,16 +107,19 @@ def _play_on(
     from posenb.prior.training import PriorRecipe, PriorTask  # and so all that a prior learns from
 
     task = PriorTask(
-        PriorRecipe(batch=run.recipe.batch, learning_rate=run.recipe.learning_rate, seed=seed),
-        run.target,
+        PriorRecipe(
+            batch=guided.recipe.batch, learning_rate=guided.recipe.learning_rate, seed=seed
+        ),
+        guided.target,
         player,
         critic,
-        run.target.device,
-        steps=run.recipe.steps,
+        guided.target.device,
+        steps=guided.recipe.steps,
         skeleton=few_shot.skeleton,
     )
-    history = run.fit(task, "FreezeD" if freeze else "fine-tuning")
-    return Adapted(task.ema.module, run.readers.regressor, few_shot.skeleton, history)
+    name = "FreezeD" if freeze else "fine-tuning"
+    history = guided.fit(task, name, generator, {"method": name})
+    return Adapted(task.ema.module, guided.readers.regressor, few_shot.skeleton, history)
 
 
 def adagan(
@@ -129,11 +140,13 @@ def adagan(
     pictures shown are from truncated latents, and runs take 10,000 steps. The recipe's learning
     rate is that of the statistics; latents learn ten times faster; both rates fall to 0.
     """
-    run = _Run.of(generator, few_shot, shots_mixed, seed, STATISTICS, **options)
+    guided = Guidance.of(generator, few_shot, shots_mixed, seed, STATISTICS, **options)
     network = rescaled(generator)
-    task = AdaGanTask(network, run.target, few_shot.skeleton, run.recipe, seed, run.readers)
-    history = run.fit(task, "AdaGAN")
-    return Adapted(network, run.readers.regressor, few_shot.skeleton, history)
+    task = AdaGanTask(
+        network, guided.target, few_shot.skeleton, guided.recipe, seed, guided.readers
+    )
+    history = guided.fit(task, "AdaGAN", generator, {"method": "AdaGAN"})
+    return Adapted(network, guided.readers.regressor, few_shot.skeleton, history)
 
 
 def lora(
@@ -153,7 +166,7 @@ def lora(
     """
     options["recipe"] = options.get("recipe") or LOW_RANK
     network = low_rank(generator, rank, seed)
-    return learn(generator, network, few_shot, shots_mixed, objective, seed, **options)
+    return adapt_weights(generator, network, few_shot, shots_mixed, objective, seed, **options)
 
 
 @dataclass(frozen=True)
@@ -280,7 +293,7 @@ class Rescaled(nn.Module):
         return self.convolution(x, style, noise) * self.scale + self.shift
 
 
-class AdaGanTask:
+class AdaGanTask(loop.Saved):
     """AdaGAN's training, for `train.loop.fit`.
 
     Args:
@@ -294,6 +307,8 @@ class AdaGanTask:
         latent: weight of the latents' term.
         keep: weight of the statistics' distance from the source's.
     """
+
+    parts = ("learned", "z", "optimizer", "schedule")
 
     def __init__(
         self,
@@ -314,10 +329,10 @@ class AdaGanTask:
         self.images = draw_skeletons(target, skeleton, network.resolution)
         with torch.no_grad():
             self.wanted = readers.features.features(self.images)
-        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        self.learned = loop.Learned(network)
         self.optimizer = torch.optim.Adam(
             [
-                {"params": list(self.learning.values()), "lr": recipe.learning_rate},
+                {"params": list(self.learned.weights.values()), "lr": recipe.learning_rate},
                 {"params": [self.z], "lr": 10 * recipe.learning_rate},
             ],
             betas=(0.9, 0.99),
@@ -344,7 +359,7 @@ class AdaGanTask:
         # Both ways round: no latent far from the normal draws, no draw far from a latent.
         gaps = torch.cdist(z, normal).square()
         spread = gaps.amin(0).mean() + gaps.amin(1).mean()
-        scales = [p - 1 if n.endswith("scale") else p for n, p in self.learning.items()]
+        scales = [p - 1 if n.endswith("scale") else p for n, p in self.learned.weights.items()]
         moved = torch.stack([p.square().mean() for p in scales]).sum()
         loss = paint + latent * spread + keep * moved
         self.optimizer.zero_grad()
@@ -352,24 +367,6 @@ class AdaGanTask:
         self.optimizer.step()
         self.schedule.step()
         return {"loss": loss, "paint": paint, "latents": spread, "moved": moved}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Statistics, latents and optimiser."""
-        return {
-            "learned": {name: weight.detach() for name, weight in self.learning.items()},
-            "z": self.z.detach(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, weight in self.learning.items():
-            weight.copy_(state["learned"][name])
-        self.z.copy_(state["z"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
 
 
 def low_rank(generator: Generator, rank: int, seed: int) -> Generator:
@@ -408,64 +405,6 @@ class LowRank(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """The changed weight, of the same shape."""
         return weight + self.scale * (self.up @ self.down).view_as(weight)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the fine-tuning baselines share before and after their training."""
-
-    recipe: Recipe
-    readers: Readers
-    start: str
-    target: Tensor
-    seed: int
-    checkpoint: Path | None
-    progress: bool
-    callback: Callable[[Any, loop.History], None] | None
-
-    @classmethod
-    def of(
-        cls,
-        generator: Generator,
-        few_shot: PoseSet,
-        shots_mixed: int,
-        seed: int,
-        usual: Recipe,
-        recipe: Recipe | None = None,
-        readers: Readers | None = None,
-        checkpoint: Path | None = None,
-        progress: bool = True,
-        callback: Callable[[Any, loop.History], None] | None = None,
-    ) -> _Run:
-        recipe = recipe or usual
-        readers = Readers.of(generator, readers, few_shot)
-        poses = mixed(
-            few_shot, shots_mixed, seed, recipe.concentration, source=generator, readers=readers
-        )
-        target = poses.to(generator.w_mean.device)
-        start = checkpoints.state_hash(generator.state_dict())
-        return cls(recipe, readers, start, target, seed, checkpoint, progress, callback)
-
-    def fit(self, task: loop.Task, label: str) -> loop.History:
-        identity = {
-            "method": label,
-            "start": self.start,
-            "readers": self.readers.digest(),
-            "seed": self.seed,
-            **asdict(self.recipe),
-            "shots": checkpoints.state_hash(self.target),
-        }
-        call = self.callback
-        return loop.fit(
-            task,
-            self.recipe.steps,
-            checkpoint=self.checkpoint,
-            log_every=10,
-            progress=self.progress,
-            label=label,
-            callback=None if call is None else lambda history: call(task, history),
-            identity=identity,
-        )
 
 
 def _similarity(mean: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:

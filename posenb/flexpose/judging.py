@@ -158,7 +158,7 @@ def judge(
     shots: PoseSet,
     generator: Generator,
     readers: Readers,
-    learn: Callable[[PoseSet, int], PoseSource],
+    adapt: Callable[[PoseSet, int], PoseSource],
     seed: int = 0,
 ) -> dict[str, Any]:
     """Hold shots out, learn from the others, and say how near everything is to those held out.
@@ -167,7 +167,7 @@ def judge(
         shots: all there are.
         generator: the source.
         readers: of the source.
-        learn: (shots to learn from, number of the split) -> what is adapted to them.
+        adapt: (shots to learn from, number of the split) -> what is adapted to them.
         seed: of splits and poses.
 
     Returns:
@@ -185,7 +185,7 @@ def judge(
         options: dict[str, Any] = {"seed": seed, "readers": readers}
         kinds: dict[str, PoseSource] = {
             SOURCE: baselines.source_only(generator, known, **options),
-            ADAPTED: learn(known, number),
+            ADAPTED: adapt(known, number),
             BARE: baselines.bootstrap(generator, known, **options),
             MIXTURES: baselines.bootstrap(generator, known, shots_mixed=1000, **options),
         }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posenb.prior.networks import Begun, Generator, Styles
+from posenb.prior.networks import Generator, Styles
 from posenb.train import runtime
 
 
@@ -52,9 +52,9 @@ class StyleTransfer(nn.Module):
         random = runtime.generator((seed, 6))
         self.blocks = nn.ModuleDict(
             {
-                str(layer): Block(widths[layer - 1], bias)
+                str(layer): StyleMatrix(widths[layer - 1], bias)
                 if linear
-                else CurvedBlock(widths[layer - 1], random)
+                else StyleNetwork(widths[layer - 1], random)
                 for layer in self.layers
             }
         )
@@ -75,14 +75,14 @@ class StyleTransfer(nn.Module):
         """
         blocks = []
         for layer, width in enumerate(self.widths, 1):
-            block = self.blocks[str(layer)] if layer in self.layers else Block(width, False)
-            if not isinstance(block, Block) or block.bias is not None:
+            block = self.blocks[str(layer)] if layer in self.layers else StyleMatrix(width, False)
+            if not isinstance(block, StyleMatrix) or block.bias is not None:
                 raise ValueError("this tau is not a matrix: it has a bias, or is not linear")
             blocks.append(block.u.detach())
         return torch.block_diag(*blocks)
 
 
-class Block(nn.Module):
+class StyleMatrix(nn.Module):
     """U_l, the identity at first, and perhaps a vector to add."""
 
     def __init__(self, width: int, bias: bool) -> None:
@@ -96,7 +96,7 @@ class Block(nn.Module):
             return nn.functional.linear(code, self.u, self.bias)
 
 
-class CurvedBlock(nn.Module):
+class StyleNetwork(nn.Module):
     """A network in the place of U_l (FlexPose, Table 4 "without linear"); nothing at first."""
 
     def __init__(self, width: int, random: torch.Generator) -> None:
@@ -143,6 +143,11 @@ class AdaptedGenerator(nn.Module):
         """Number of style layers L."""
         return self.source.layers
 
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images."""
+        return self.source.resolution
+
     def sample_z(self, count: int, generator: torch.Generator) -> Tensor:
         """Latent codes (count, style), standard normal."""
         return self.source.sample_z(count, generator)
@@ -155,15 +160,9 @@ class AdaptedGenerator(nn.Module):
         """delta_t's last part, tau . A."""
         return self.transfer(self.source.affine(w), self.amount)
 
-    def begin(self, styles: Styles, layers: int) -> Begun:
-        """The source's."""
-        return self.source.begin(styles, layers)
-
-    def synthesis(
-        self, styles: Styles, noise: torch.Generator | None = None, begun: Begun | None = None
-    ) -> Tensor:
+    def synthesis(self, styles: Styles, noise: torch.Generator | None = None) -> Tensor:
         """phi, the source's."""
-        return self.source.synthesis(styles, noise, begun)
+        return self.source.synthesis(styles, noise)
 
     def forward(
         self, z: Tensor, truncation: float = 1.0, noise: torch.Generator | None = None

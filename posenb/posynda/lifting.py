@@ -369,7 +369,7 @@ class LiftTask:
             log_every=10,
             progress=progress,
             label=label,
-            callback=None if callback is None else lambda history: callback(self, history),
+            callback=callback,
             identity=self.identity(),
         )
         return Trained(self.network.eval(), history)

@@ -171,20 +171,6 @@ class Styles(NamedTuple):
     colors: list[Tensor]
 
 
-class Begun(NamedTuple):
-    """phi after its coarser layers; these need no second run where their styles stay the same.
-
-    Attributes:
-        layers: number of layers done.
-        x: their features, (batch, channels, h, w).
-        image: the colours read out so far, (batch, 3, h, w), around 0.
-    """
-
-    layers: int
-    x: Tensor
-    image: Tensor
-
-
 class Generator(nn.Module):
     """Skeleton images from latent codes, g = phi . A . f (FlexPose, Eq. 1 and 3).
 
@@ -273,38 +259,22 @@ class Generator(nn.Module):
         layers = [affine(code) for affine, code in zip(self.affines, each, strict=True)]
         return Styles(layers, [each[0], *each[2::2]])  # colours see their last layer's w
 
-    def synthesis(
-        self, styles: Styles, noise: torch.Generator | None = None, begun: Begun | None = None
-    ) -> Tensor:
+    def synthesis(self, styles: Styles, noise: torch.Generator | None = None) -> Tensor:
         """phi: style codes to images (batch, 3, S, S), about [0, 1], not clamped.
 
         Args:
             styles: from `affine`.
             noise: draws the noise inputs; None switches them off, which makes phi a function.
-            begun: what the coarser layers gave for the same styles, from `begin`.
         """
-        begun = begun or self.begin(styles, 0)
-        return (self._run(styles, noise, begun, self.layers).image + 1) / 2
-
-    def begin(self, styles: Styles, layers: int, noise: torch.Generator | None = None) -> Begun:
-        """The first `layers` layers of phi, to be ended by `synthesis`."""
         x = self.constant.expand(len(styles.layers[0]), -1, -1, -1)
-        return self._run(styles, noise, Begun(0, x, x.new_zeros(len(x), 3, 4, 4)), layers)
-
-    def _run(
-        self, styles: Styles, noise: torch.Generator | None, begun: Begun, layers: int
-    ) -> Begun:
-        """Layers `begun.layers` + 1 to `layers`, and the colours that can be read out by then."""
-        _, x, image = begun
-        for index in range(begun.layers, layers):
-            x = self.convolutions[index](x, styles.layers[index], noise)
-            block = index // 2
-            if index == 0:
-                image = self.colors[0](x, styles.colors[0])
-            elif index % 2 == 0:  # the second layer of a resolution
-                image = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-                image = image + self.colors[block](x, styles.colors[block])
-        return Begun(layers, x, image)
+        x = self.convolutions[0](x, styles.layers[0], noise)
+        image = self.colors[0](x, styles.colors[0])  # read out so far, around 0
+        for block in range(1, len(self.colors)):  # a resolution each
+            for index in (2 * block - 1, 2 * block):
+                x = self.convolutions[index](x, styles.layers[index], noise)
+            image = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+            image = image + self.colors[block](x, styles.colors[block])
+        return (image + 1) / 2
 
     def forward(
         self, z: Tensor, truncation: float = 1.0, noise: torch.Generator | None = None

@@ -322,7 +322,7 @@ def train_prior(
             steps,
             checkpoint=folder / f"{resolution}px.pt",
             label=f"{'+'.join(settings['sources'])} {resolution} px",
-            callback=None if callback is None else _bound(callback, task),
+            callback=callback,
             identity=_identity(settings, resolution),
         )
         if history.interrupted:
@@ -369,12 +369,6 @@ def _networks(
         generator.grow(before.ema.module, fresh=recipe.start is None)
         discriminator.grow(before.discriminator)
     return generator, discriminator
-
-
-def _bound(
-    callback: Callable[[PriorTask, loop.History], None], task: PriorTask
-) -> Callable[[loop.History], None]:
-    return lambda history: callback(task, history)
 
 
 def widened(count: int, seed: int, skeleton: Skeleton = BODY17) -> PoseSet:

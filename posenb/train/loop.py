@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypedDict, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -72,19 +72,42 @@ class Task(Protocol):
         ...
 
 
+class Learned:
+    """Those weights of a network that learn, as a part of a task; all others stay as they are."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Find the weights that require gradients."""
+        self.weights = {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights by their names."""
+        return {name: weight.detach() for name, weight in self.weights.items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over weights."""
+        for name, weight in self.weights.items():
+            weight.copy_(state[name])
+
+
 class Saved:
     """State of a task whose randomness is a function of the step: that of its parts alone.
 
     Attributes:
-        parts: names of the attributes that have a state: networks, averages, optimisers, schedules.
+        parts: names of the attributes that have a state: networks, averages, optimisers, schedules,
+            `Learned` weights, tensors.
     """
 
     parts: tuple[str, ...] = ("network", "optimizer", "schedule")
 
     def state_dict(self) -> dict[str, Any]:
         """State of every part."""
-        return {name: getattr(self, name).state_dict() for name in self.parts}
+        parts = {name: getattr(self, name) for name in self.parts}
+        return {
+            n: p.detach() if isinstance(p, Tensor) else p.state_dict() for n, p in parts.items()
+        }
 
+    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state.
 
@@ -96,8 +119,12 @@ class Saved:
                 f"a state of {', '.join(self.parts)} is needed, found {', '.join(state) or 'none'}:"
                 " it is of another kind of training"
             )
-        for name, part in state.items():
-            getattr(self, name).load_state_dict(part)
+        for name, kept in state.items():
+            part = getattr(self, name)
+            if isinstance(part, Tensor):
+                part.copy_(kept)
+            else:
+                part.load_state_dict(kept)
 
 
 @dataclass
@@ -131,6 +158,20 @@ class History:
         return [int(row["step"]) for row in rows], [row[name] for row in rows]
 
 
+class Watch(TypedDict, total=False):
+    """How a training is followed and kept: keywords of `fit`, which all that train pass on to it.
+
+    Attributes:
+        checkpoint: file to go on from if it exists, and to save to.
+        progress: show a bar with what is logged.
+        callback: called with the task and the history after every logged row, for example to draw.
+    """
+
+    checkpoint: Path | None
+    progress: bool
+    callback: Callable[[Any, History], None] | None
+
+
 def _alone(function: Callable[Call, History]) -> Callable[Call, History]:
     """Let one process at a time train to a checkpoint; the next waits, and finds it finished."""
 
@@ -155,7 +196,7 @@ def fit(
     log_every: int = 50,
     progress: bool = True,
     label: str = "training",
-    callback: Callable[[History], None] | None = None,
+    callback: Callable[[Any, History], None] | None = None,
     history: History | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> History:
@@ -173,7 +214,7 @@ def fit(
         log_every: steps a row of the history.
         progress: show a progress bar.
         label: name beside the bar.
-        callback: called with the history after every logged row, for example to draw.
+        callback: called with the task and the history after every logged row, for example to draw.
         history: an earlier history of this task to continue, where there is no checkpoint.
         identity: settings that a checkpoint must have been made with, kept inside it.
 
@@ -211,7 +252,7 @@ def fit(
                     history.seconds = time.monotonic() - began
                     _add_row(history)
                     if callback is not None:
-                        callback(history)
+                        callback(task, history)
                 bar.update(history.step, _note(history) if boundary else None)
                 if alone or boundary:  # several processes must agree, which makes them wait
                     history.interrupted = _any_process(stop.requested) and history.step < steps

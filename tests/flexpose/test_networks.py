@@ -58,13 +58,6 @@ def test_gradients_reach_tau_only(source):
     assert all(p.grad is None and p.requires_grad for p in given.parameters())
 
 
-def test_a_started_synthesis_ends_in_the_same_bits(source):
-    styles = source.affine(source.mapping(latents()))
-    whole = source.synthesis(styles)
-    for layers in range(source.layers + 1):
-        assert torch.equal(source.synthesis(styles, begun=source.begin(styles, layers)), whole)
-
-
 def test_matrix_refuses_what_is_none():
     for options in ({"bias": True}, {"linear": False}):
         with pytest.raises(ValueError, match="not a matrix"):

@@ -100,7 +100,7 @@ def test_training_learns_and_logs_means() -> None:
     task = TinyTask()
     seen: list[int] = []
     history = loop.fit(
-        task, 120, log_every=50, progress=False, callback=lambda h: seen.append(h.step)
+        task, 120, log_every=50, progress=False, callback=lambda _, h: seen.append(h.step)
     )
     assert seen == [50, 100, 120] == history.series("loss")[0]
     losses = history.series("loss")[1]
