@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from posenb import flexpose, prior
-from posenb.experiments.flexpose.tables import alike, shots
+from posenb.experiments.flexpose.bench import alike, shots
 from posenb.flexpose.adapt import USUAL, AdaptTask, Readers
 from posenb.flexpose.networks import AdaptedGenerator
 from posenb.prior.losses import perceptual_loss

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from posenb import flexpose, prior
-from posenb.experiments.flexpose.tables import alike
+from posenb.experiments.flexpose.bench import alike
 from posenb.flexpose import Readers, Recipe
 from posenb.flexpose.adapt import AdaptTask, mixed, sample
 from posenb.flexpose.networks import AdaptedGenerator

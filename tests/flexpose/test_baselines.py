@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from posenb import flexpose, prior
-from posenb.experiments.flexpose.tables import alike
+from posenb.experiments.flexpose.bench import alike
 from posenb.flexpose import Readers, Recipe, baselines
 from posenb.prior import training
 from posenb.prior.networks import Generator

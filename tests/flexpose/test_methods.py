@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from posenb import flexpose
-from posenb.experiments.flexpose import tables
+from posenb.experiments.flexpose import bench, tables
 from posenb.flexpose import Readers, Recipe, baselines, files
 from posenb.flexpose.adapt import OBJECTIVES, USUAL, Adapted, AdaptTask, Options
 from posenb.flexpose.baselines import GAME, LOW_RANK, STATISTICS, AdaGanTask
@@ -50,8 +50,8 @@ OWN = {  # recipes of the methods that do not have one for each objective
     baselines.finetune_all: GAME,
     baselines.freeze_d: GAME,
 }
-SHARED = set(inspect.signature(tables.run).parameters) - {"options"}  # not for the method
-TRAINED_ROWS = [name for name, (method, _) in tables.METHODS.items() if method in tables.TRAINED]
+SHOTS = {"per_class", "only"}  # options that are not for the method
+TRAINED_ROWS = [name for name, (method, _) in bench.METHODS.items() if method in bench.TRAINED]
 
 
 @functools.cache
@@ -191,7 +191,7 @@ def test_faces_need_no_other_code(name: str, tmp_path: Path) -> None:
     assert poses.keypoints.isfinite().all()
     assert state_hash([generator.state_dict(), readers.digest()]) == before
     if isinstance(adapted, Adapted):
-        share = tables.misread(adapted, 0, 8)
+        share = bench.misread(adapted, 0, 8)
         assert 0 < share < float("inf")
     if isinstance(adapted, Adapted) and isinstance(adapted.generator, AdaptedGenerator):
         for block in adapted.generator.transfer.blocks.values():
@@ -261,23 +261,23 @@ def test_an_objective_left_out_is_the_distribution(
 def test_cards_hold_the_recipe_that_a_row_is_trained_with(
     label: str, plans: list[tuple[Any, int, dict[str, Any]]]
 ) -> None:
-    method, options = tables.METHODS[label]
+    method, options = bench.METHODS[label]
     generator, readers = networks(BODY17)
     method(generator, guides(BODY17), readers=readers, progress=False, **options)
     ((_, steps, identity),) = plans
-    found = tables.plain(method, options)
+    found = bench.plain(method, options)
     assert {key: identity[key] for key in found["recipe"]} == found["recipe"]
     assert found["recipe"]["steps"] == steps
-    quick = tables.plain(method, {**options, "recipe": QUICK})
+    quick = bench.plain(method, {**options, "recipe": QUICK})
     assert quick == {**found, "recipe": asdict(QUICK)}
 
 
-@pytest.mark.parametrize("label", tables.METHODS)
+@pytest.mark.parametrize("label", bench.METHODS)
 def test_cards_hold_methods_as_plain_data(label: str) -> None:
-    method, options = tables.METHODS[label]
-    found = json.loads(json.dumps(tables.plain(method, options)))
+    method, options = bench.METHODS[label]
+    found = json.loads(json.dumps(bench.plain(method, options)))
     assert found["method"] == method.__name__
-    assert ("recipe" in found) == (method in tables.TRAINED)
+    assert ("recipe" in found) == (method in bench.TRAINED)
     assert found.keys() - {"method", "recipe"} == options.keys() - {"recipe"}
 
 
@@ -291,29 +291,21 @@ def taken_by(method: Callable[..., Any]) -> set[str]:
 
 @pytest.fixture
 def rows_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
-    """Rows of a table, each with (label, options) of the method that would be run for it."""
-    run_of_tables = inspect.signature(tables.run)
+    """Rows of a table, each with the label, bench and options that would be run for it."""
 
     def rows(table: str) -> list[Any]:
-        found: list[Any] = []
-        runs: list[tuple[str, dict[str, Any]]] = []
+        runs: list[Any] = []
 
-        def run(*arguments: Any, **options: Any) -> dict[str, float]:
-            bound = dict(run_of_tables.bind(*arguments, **options).arguments)
-            more = bound.pop("options", {})
-            runs.append((bound["method"], {**bound, **more}))
+        def run(self: bench.Bench, poses: str, **options: Any) -> dict[str, float]:
+            runs.append((poses, self, options))
             return {}
 
-        def run_table(_: str, rows: Any, seeds: Any, measure: Any, **__: Any) -> dict[str, Any]:
-            for row in rows:
-                measure(dict(row), seeds[0])
-                found.append((row, *runs.pop()))
-            return {}
-
-        monkeypatch.setattr(tables, "run", run)
-        monkeypatch.setattr(tables, "run_table", run_table)
-        tables.TABLES[table]()
-        return found
+        monkeypatch.setattr(bench.Bench, "run", run)
+        experiment = tables.TABLES[table]
+        assert not callable(experiment.rows)
+        for row in experiment.rows:
+            experiment.measure(experiment.bench(), **row)
+        return [(row, *run) for row, run in zip(experiment.rows, runs, strict=True)]
 
     return rows
 
@@ -325,20 +317,19 @@ def test_no_row_is_run_twice_and_each_option_is_one_that_its_method_takes(
     table: str, rows_of: Callable[[str], list[Any]]
 ) -> None:
     plans = []
-    for row, label, options in rows_of(table):
+    for row, label, where, options in rows_of(table):
         json.dumps(row)
-        passed = {key: value for key, value in options.items() if key not in SHARED}
-        if label in tables.METHODS:
-            method, usual = tables.METHODS[label]
+        passed = {key: value for key, value in options.items() if key not in SHOTS}
+        if label in bench.METHODS:
+            method, usual = bench.METHODS[label]
             passed = {**usual, **passed}
             assert passed.keys() <= taken_by(method), row
-            if method in tables.TRAINED:
-                passed["recipe"] = tables.plain(method, passed)["recipe"]
+            if method in bench.TRAINED:
+                passed["recipe"] = bench.plain(method, passed)["recipe"]
             label = method.__name__
         else:
-            assert label in (tables.FLOOR, tables.TRAINING) and not passed
-        shared = {key: value for key, value in options.items() if key in SHARED - {"method"}}
-        plans.append((label, repr(sorted({**shared, **passed}.items()))))
+            assert label in (bench.FLOOR, bench.TRAINING) and not passed
+        plans.append((label, repr(where), repr(sorted({**options, **passed}.items()))))
     assert len(set(plans)) == len(plans) > 1
 
 
@@ -347,19 +338,19 @@ def test_tuning_trains_as_its_rows_say_and_what_is_usual_is_among_them(
 ) -> None:
     numbers = ("learning_rate", "steps", "batch")
     tried: dict[str, list[tuple[float, ...]]] = {}
-    for row, label, options in rows_of("tuning"):
+    for row, label, where, options in rows_of("tuning"):
         recipe = tuple(getattr(options["recipe"], name) for name in numbers)
         assert (label, *recipe) == (row["poses"], row["rate"], row["steps"], row["batch"])
-        assert options["domain"] == tables.alike("stage")
+        assert where.target == bench.alike("stage")
         if not row["change"]:
             tried.setdefault(label, []).append(recipe)
     for label, recipes in tried.items():
-        usual = tables.plain(*tables.METHODS[label])["recipe"]
+        usual = bench.plain(*bench.METHODS[label])["recipe"]
         assert tuple(usual[name] for name in numbers) in recipes, label
 
 
 def test_only_the_tuning_looks_at_its_target(rows_of: Callable[[str], list[Any]]) -> None:
-    looked_at = tables.alike("stage")
+    looked_at = bench.alike("stage")
     for table in ("table1", "pairs", "ablation", "ablation_paper", "settings"):
-        for row, _, options in rows_of(table):
-            assert options["domain"] != looked_at, (table, row)
+        for row, _, where, _ in rows_of(table):
+            assert where.target != looked_at, (table, row)

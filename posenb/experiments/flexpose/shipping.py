@@ -12,9 +12,9 @@ import torch
 
 from posenb import prior
 from posenb.experiments import shipping
-from posenb.experiments.flexpose.tables import alike, shots
+from posenb.experiments.flexpose.bench import alike, shots
 from posenb.flexpose.adapt import USUAL, Adapted, Readers, Recipe, adapt
-from posenb.flexpose.networks import AdaptedGenerator, Block, StyleTransfer
+from posenb.flexpose.networks import AdaptedGenerator, StyleMatrix, StyleTransfer
 from posenb.flexpose.weights import ASSET, SOURCE, TARGET, VARIANTS, Variant
 from posenb.train import checkpoints, runtime
 from posenb.world import domains
@@ -41,7 +41,7 @@ def save_taus(taus: Mapping[Variant, StyleTransfer], provenance: Mapping[str, An
             raise ValueError(f"tau of {variant.key} has matrices at the layers {transfer.layers}")
         for layer in variant.layers:
             block = transfer.blocks[str(layer)]
-            if not isinstance(block, Block) or block.bias is not None:
+            if not isinstance(block, StyleMatrix) or block.bias is not None:
                 raise ValueError(f"tau of {variant.key} is no matrix: only such can be shipped")
             u = block.u.detach()
             tensors[f"{variant.key}/{layer}"] = u - torch.eye(len(u)).to(u)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from posenb.experiments.sweep import run_table
-from posenb.measure import plausibility
-from posenb.measure.distributions import (
-    frechet_distance,
-    gaussian_like,
-    median_bandwidth,
-    mmd2,
-    precision,
-    recall,
-    spread_ratio,
-)
+from posenb.experiments import sweep
+from posenb.experiments.prior.bench import NEIGHBOURS, Bench
+from posenb.experiments.sweep import grid
+from posenb.measure.distributions import gaussian_like
 from posenb.measure.keypoints import joint_angles, joint_triplets
 from posenb.prior.networks import Generator, KeypointRegressor
 from posenb.prior.weights import generators, load_generator, load_regressor, sample
@@ -30,98 +21,58 @@ from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import recrop
 from posenb.world.skeletons import BODY17
 
-POSES = 50_000
-NEIGHBOURS = 10_000  # poses on either side where neighbours are searched
-STAND_INS = 5_000  # poses of each domain whose shape is compared with that of real people
 REAL = "real people"
 UPRIGHT = 45.0  # degrees between trunk and the picture's vertical, at most
-PAIRS = 500  # pairs of latents whose layers are exchanged
 
 ROWS = {
     "floor": "another half of the held-out poses (floor)",
     "training": "poses of the training takes and people",
     "reread": "the same, drawn and read by beta",
     "gaussian": "a Gaussian fitted to them",
+    "generator": "the generator, wild",
 }
+TABLES = sweep.Experiments("prior", Bench, (0, 1, 2, 3, 4))
 
 
-def quality(seeds: Sequence[int] = (0, 1, 2), jobs: int = 1) -> dict[str, Any]:
-    """Card `prior.quality`: how close are generated poses to held-out ones of `wild`?
+@TABLES.card(
+    grid(poses=ROWS.values()),
+    seeds=(0, 1, 2),
+    facts=lambda bench: {
+        "poses": bench.count,
+        "neighbours": NEIGHBOURS,
+        "domain": "wild",
+        "weights": checkpoints.digests("prior_wild", "prior_regressor"),
+    },
+)
+def quality(bench: Bench, poses: str) -> dict[str, float]:
+    """How close are generated poses to held-out ones of `wild`?
 
     Every row is compared with 50,000 held-out poses: other takes and other people than those the
     prior was trained on. The poses of the floor also set the tolerance of what is implausible, so
     that row shows the tolerance. The seed moves the held-out poses and all samples, not the
     training of the shipped generator.
-    """
-    rows = [{"poses": label} for label in ROWS.values()] + [{"poses": "the generator, wild"}]
-    return run_table(
-        "prior.quality",
-        rows,
-        seeds,
-        lambda row, seed: quality_row(row["poses"], seed),
-        jobs=jobs,
-        configuration={
-            "poses": POSES,
-            "neighbours": NEIGHBOURS,
-            "domain": "wild",
-            "weights": checkpoints.digests("prior_wild", "prior_regressor"),
-        },
-    )
-
-
-def quality_row(row: str, seed: int, count: int = POSES) -> dict[str, float]:
-    """Distances of one row's poses to the held-out poses of `wild`.
-
-    Args:
-        row: label of the row as in the card.
-        seed: of the samples.
-        count: number of poses on either side.
-
-    Returns:
-        FD and MMD^2 (in units of the crop, squared; one kernel width for all rows), recall and
-        precision, spread ratio, and the shares of poses with an impossible bone or joint.
 
     Raises:
         ValueError: for an unknown row.
     """
-    real, other, limits = _held_out(seed, count)
-    poses = _row_poses(row, seed, count, other)
-    few = min(count, NEIGHBOURS)
-    return {
-        "FD": frechet_distance(real, poses),
-        "MMD2": mmd2(real, poses, median_bandwidth(real, other)),
-        "recall": recall(real[:few], poses[:few]),
-        "precision": precision(real[:few], poses[:few]),
-        "spread": spread_ratio(poses, real),
-        "bone violations": float(limits.bone_violations(poses).float().mean()),
-        "joint violations": float(limits.joint_violations(poses).float().mean()),
-    }
+    found = bench.ruler.measure(_poses(bench, poses))
+    del found["size violations"]
+    return found
 
 
-def _row_poses(row: str, seed: int, count: int, other: Tensor) -> Tensor:
-    training = functools.partial(domains.get("wild").sample, count, 1000 + seed)
+def _poses(bench: Bench, row: str) -> Tensor:
     if row == ROWS["floor"]:
-        return other
+        return bench.ruler.other
     if row == ROWS["training"]:
-        return training().keypoints
+        return bench.training()
     if row == ROWS["reread"]:
-        return _reread(training().keypoints, load_regressor())
+        return _reread(bench.training(), load_regressor())
     if row == ROWS["gaussian"]:
-        return gaussian_like(training().keypoints, count, runtime.generator(seed))
+        return gaussian_like(bench.training(), bench.count, runtime.generator(bench.seed))
     name = row.removeprefix("the generator, ")
     if name not in generators():
         raise ValueError(f"there is no row {row!r}")
-    return sample(load_generator(name), load_regressor(), count, seed)
-
-
-@functools.lru_cache(maxsize=8)
-def _held_out(seed: int, count: int) -> tuple[Tensor, Tensor, plausibility.Plausibility]:
-    """Two disjoint halves of the held-out poses, and what is plausible among real poses."""
-    poses = domains.get("wild").sample(2 * count, seed, "test").keypoints
-    training = domains.get("wild").sample(count, 2000 + seed).keypoints
-    triplets = joint_triplets(BODY17.parents)
-    real, other = poses[:count], poses[count:]
-    return real, other, plausibility.learn(training, other, BODY17.bones, triplets)
+    return sample(load_generator(name), load_regressor(), bench.count, bench.seed)
 
 
 @torch.no_grad()
@@ -131,21 +82,17 @@ def _reread(keypoints: Tensor, regressor: KeypointRegressor) -> Tensor:
     return torch.cat(parts)
 
 
-def layers(seeds: Sequence[int] = (0, 1, 2, 3, 4), jobs: int = 1) -> dict[str, Any]:
-    """Card `prior.layers`: what changes when one layer alone gets another latent's style?"""
-    count = load_generator("wild").layers
-    return run_table(
-        "prior.layers",
-        [{"layer": layer} for layer in range(1, count + 1)],
-        seeds,
-        lambda row, seed: layer_effect(load_generator(), load_regressor(), row["layer"], seed),
-        jobs=jobs,
-        configuration={
-            "pairs": PAIRS,
-            "generator": "wild",
-            "weights": checkpoints.digests("prior_wild", "prior_regressor"),
-        },
-    )
+@TABLES.card(
+    lambda bench: grid(layer=range(1, load_generator("wild").layers + 1)),
+    facts=lambda bench: {
+        "pairs": bench.pairs,
+        "generator": "wild",
+        "weights": checkpoints.digests("prior_wild", "prior_regressor"),
+    },
+)
+def layers(bench: Bench, layer: int) -> dict[str, float]:
+    """What changes when one layer alone gets another latent's style?"""
+    return layer_effect(load_generator(), load_regressor(), layer, bench.seed, bench.pairs)
 
 
 @torch.no_grad()
@@ -154,7 +101,7 @@ def layer_effect(
     regressor: KeypointRegressor,
     layer: int,
     seed: int,
-    pairs: int = PAIRS,
+    pairs: int,
 ) -> dict[str, float]:
     """Mean change of pose when one layer sees another latent, over pairs of latents.
 
@@ -207,43 +154,52 @@ def _bone_shares(keypoints: Tensor) -> Tensor:
     return lengths / lengths.sum(1, keepdim=True)
 
 
-def stand_ins(
-    seeds: Sequence[int] = (0, 1, 2, 3, 4), jobs: int = 1, target: str = ""
-) -> dict[str, Any]:
-    """Card `prior.stand_ins`: are the domains' people shaped and turned as real ones are?
+@dataclass(frozen=True)
+class RealPeople(sweep.Bench):
+    """Real people, for whom the domains' people stand in.
+
+    Attributes:
+        data: short name of the file.
+        keypoints: of those who have all joints, (N, 17, 2).
+        count: poses of each domain.
+    """
+
+    data: str = ""
+    keypoints: Tensor = torch.zeros(0, 17, 2)
+    count: int = 5_000
+
+    @classmethod
+    def of(cls, target: str = "") -> RealPeople:
+        """Those of a file, such as `coco:person_keypoints_val2017.json`.
+
+        Raises:
+            ValueError: without a file.
+        """
+        if not target:
+            raise ValueError("prior.stand_ins compares with real people: --target coco:PATH")
+        return cls(data=short_name(target), keypoints=full_poses(target).keypoints)
+
+
+@TABLES.card(
+    grid(people=(*domains.names(), REAL)),
+    bench=RealPeople.of,
+    facts=lambda bench: {
+        "poses": bench.count,
+        "data": bench.data,
+        "real people": len(bench.keypoints),
+        "digest": checkpoints.state_hash([bench.keypoints]),
+    },
+)
+def stand_ins(bench: RealPeople, people: str) -> dict[str, float]:
+    """Are the domains' people shaped and turned as real ones are?
 
     Everybody is cut out by a square around the joints. The seed draws the domain's poses, and
     resamples the real people.
-
-    Args:
-        seeds: of both.
-        jobs: processes at a time.
-        target: real people, such as `coco:person_keypoints_val2017.json`; those who have all
-            joints count.
-
-    Raises:
-        ValueError: without real people to compare with.
     """
-    if not target:
-        raise ValueError("prior.stand_ins compares with real people: --target coco:PATH")
-    real = full_poses(target).keypoints
-
-    def measure(row: dict[str, Any], seed: int) -> dict[str, float]:
-        if row["people"] == REAL:
-            random = runtime.generator(seed)
-            return shape(real[torch.randint(len(real), (len(real),), generator=random)])
-        return shape(recrop(domains.get(row["people"]).sample(STAND_INS, seed)).keypoints)
-
-    rows = [{"people": people} for people in (*domains.names(), REAL)]
-    configuration = {
-        "poses": STAND_INS,
-        "data": short_name(target),
-        "real people": len(real),
-        "digest": checkpoints.state_hash([real]),
-    }
-    return run_table(
-        "prior.stand_ins", rows, seeds, measure, jobs=jobs, configuration=configuration
-    )
+    if people != REAL:
+        return shape(recrop(domains.get(people).sample(bench.count, bench.seed)).keypoints)
+    real, random = bench.keypoints, runtime.generator(bench.seed)
+    return shape(real[torch.randint(len(real), (len(real),), generator=random)])
 
 
 def shape(keypoints: Tensor) -> dict[str, float]:
@@ -275,10 +231,3 @@ def shape(keypoints: Tensor) -> dict[str, float]:
         "upright": float((lean <= UPRIGHT).float().mean()),
         "facing": float(facing.float().mean()),
     }
-
-
-TABLES: dict[str, Callable[..., dict[str, Any]]] = {
-    "quality": quality,
-    "layers": layers,
-    "stand_ins": stand_ins,
-}

@@ -8,7 +8,8 @@ import torch
 from posenb import __main__ as command_line
 from posenb import flexpose, prior
 from posenb.course.teach import cards
-from posenb.experiments.flexpose import tables
+from posenb.experiments import sweep
+from posenb.experiments.flexpose import bench, tables
 from posenb.experiments.sweep import card_path
 from posenb.flexpose import Recipe, files
 from posenb.train import checkpoints
@@ -22,25 +23,25 @@ COUNT = 150
 
 def test_alike_changes_the_crop_and_nothing_else():
     lab, wild = domains.get("lab"), domains.get("wild")
-    changed = tables.alike("lab")
+    changed = bench.alike("lab")
     assert (changed.crop, changed.margin) == (wild.crop, wild.margin) != (lab.crop, lab.margin)
     assert dataclasses.replace(changed, crop=lab.crop, margin=lab.margin) == lab
 
 
 def test_shots_come_from_training_poses_and_move_with_the_seed():
-    domain = tables.alike("lab")
-    first, second = tables.shots(domain, 2, 0), tables.shots(domain, 2, 1)
+    domain = bench.alike("lab")
+    first, second = bench.shots(domain, 2, 0), bench.shots(domain, 2, 1)
     assert len(first) == 30
     assert not torch.equal(first.keypoints, second.keypoints)
     held_out = set(domain.sample(500, 0, "test").subject)
     assert not held_out & set(first.subject)
 
 
-@pytest.mark.parametrize("row", [tables.FLOOR, tables.TRAINING, *tables.METHODS])
+@pytest.mark.parametrize("row", [bench.FLOOR, bench.TRAINING, *bench.METHODS])
 def test_every_row_of_table_1_can_be_measured(row):
-    trains = row in tables.METHODS and tables.METHODS[row][0] in tables.TRAINED
+    trains = row in bench.METHODS and bench.METHODS[row][0] in bench.TRAINED
     quick = {"recipe": Recipe(1, 8)} if trains else {}
-    found = tables.run(row, "wild", tables.alike("lab"), 0, COUNT, **quick)
+    found = bench.Bench(count=COUNT).run(row, **quick)
     painted = trains or row == "source only"
     assert set(found) - ({"misread"} if painted else set()) == {
         "FD", "MMD2", "recall", "precision", "spread",
@@ -48,15 +49,15 @@ def test_every_row_of_table_1_can_be_measured(row):
     }  # fmt: skip
     assert ("misread" in found) == painted
     assert found["FD"] > 0
-    if row == tables.FLOOR:
+    if row == bench.FLOOR:
         assert found["FD"] < 0.1
 
 
 def test_misread_finds_what_beta_does_not_see():
     """A generator whose pictures have ink that no keypoint explains is found out."""
     name = "source only"
-    honest = tables.METHODS[name][0](
-        prior.load_generator("wild"), tables.shots(tables.alike("lab"), 1, 0)
+    honest = bench.METHODS[name][0](
+        prior.load_generator("wild"), bench.shots(bench.alike("lab"), 1, 0)
     )
 
     class Smeared(torch.nn.Module):
@@ -73,9 +74,9 @@ def test_misread_finds_what_beta_does_not_see():
             return image
 
     smeared = dataclasses.replace(honest, generator=Smeared())
-    clean = tables.misread(honest, 0, 64)
+    clean = bench.misread(honest, 0, 64)
     assert 0 < clean < 0.5
-    assert tables.misread(smeared, 0, 64) > 2 * clean
+    assert bench.misread(smeared, 0, 64) > 2 * clean
 
 
 @pytest.mark.parametrize("label", tables.TRIED)
@@ -84,15 +85,15 @@ def test_recipes_are_those_with_the_lowest_distance_on_another_target(label):
     best = min(
         (row for row in tried if not row["change"]), key=lambda row: row["metrics"]["FD"]["mean"]
     )
-    recipe = tables.plain(*tables.METHODS[label])["recipe"]
+    recipe = bench.plain(*bench.METHODS[label])["recipe"]
     assert (recipe["learning_rate"], recipe["steps"]) == (best["rate"], best["steps"])
     assert recipe["batch"] == best["batch"]
 
 
 def test_cards_say_how_each_row_was_trained():
-    found = tables.plain(*tables.METHODS["FlexPose"])
+    found = bench.plain(*bench.METHODS["FlexPose"])
     assert found["recipe"]["steps"] == Recipe().steps
-    assert "recipe" not in tables.plain(*tables.METHODS["bootstrap of the shots"])
+    assert "recipe" not in bench.plain(*bench.METHODS["bootstrap of the shots"])
 
 
 def test_recorded_poses_are_split_by_subject_and_not_repeated():
@@ -101,7 +102,7 @@ def test_recorded_poses_are_split_by_subject_and_not_repeated():
     poses = PoseSet(
         torch.rand(60, 17, 2, generator=random), None, None, ("unknown",) * 60, subjects, BODY17
     )
-    target = tables.Recorded(poses)
+    target = bench.RecordedPoses(poses)
     train, test = target.sample(1000, 0), target.sample(1000, 0, "test")
     assert len(train) + len(test) == 60
     assert not set(train.subject) & set(test.subject)
@@ -119,7 +120,7 @@ def test_too_few_pictures_to_hold_any_out_are_named(pictures, people, why):
     points = torch.rand(count, 17, 2, generator=torch.Generator().manual_seed(0))
     poses = PoseSet(points, None, None, ("unknown",) * count, subjects, BODY17)
     with pytest.raises(ValueError, match=f"{why}"):
-        tables.Recorded(poses)
+        bench.RecordedPoses(poses)
 
 
 @pytest.mark.parametrize("name", sorted(tables.TABLES))
@@ -131,20 +132,20 @@ def test_cards_are_of_the_shipped_weights(name):
 
 
 def test_targets_are_domains_or_files(tmp_path):
-    assert tables.find_target("lab") == tables.alike("lab")
+    assert bench.find_target("lab") == bench.alike("lab")
     with pytest.raises(ValueError, match="coco:PATH or mpii:PATH"):
-        tables.find_target("h36m:somewhere")
+        bench.find_target("h36m:somewhere")
     with pytest.raises(ValueError, match="no domain 'nowhere'"):
-        tables.find_target("nowhere")
+        bench.find_target("nowhere")
     poses = domains.get("lab").sample(40, 0)
     json = next(p for p in files.write_poses(poses, tmp_path) if p.suffix == ".json")
-    target = tables.find_target(f"coco:{json}")
+    target = bench.find_target(f"coco:{json}")
     both = torch.cat([target.sample(99, 0, split).keypoints for split in ("train", "test")])
     assert len(both) == 40
     extent = (both.amax(1) - both.amin(1)).amax(1)
     torch.testing.assert_close(extent, torch.full((40,), 0.8))  # cropped as wild is
-    assert hash(target) == hash(tables.find_target(f"coco:{json}"))
-    assert target == tables.find_target(f"coco:{json}")
+    assert hash(target) == hash(bench.find_target(f"coco:{json}"))
+    assert target == bench.find_target(f"coco:{json}")
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +167,11 @@ def test_a_prior_of_a_file_is_a_source_like_the_shipped(own, monkeypatch):
     shipped = flexpose.Readers.load("wild")  # its beta and Gamma, and not its critic
     assert readers.digest() != shipped.digest()
     assert readers.digest() == dataclasses.replace(shipped, critic=readers.critic).digest()
-    guides = tables.shots(tables.alike("lab"), 1, 0)
+    guides = bench.shots(bench.alike("lab"), 1, 0)
     adapted = flexpose.adapt(generator, guides, recipe=Recipe(1, 8), progress=False)
     assert flexpose.sample(adapted, 3, 0).keypoints.shape == (3, 17, 2)
-    monkeypatch.setattr(tables, "misread", lambda *_: 0.0)
-    found = tables.run("source only", str(folder), tables.alike("lab"), 0, COUNT)
+    monkeypatch.setattr(bench, "misread", lambda *_: 0.0)
+    found = bench.Bench(source=str(folder), count=COUNT).run("source only")
     assert found["FD"] > 1  # one step has not taught it much
 
 
@@ -180,11 +181,11 @@ def test_cards_tell_sources_and_targets_apart(own, monkeypatch):
     def run_table(name, *_, configuration, **__):
         written[name] = configuration
 
-    monkeypatch.setattr(tables, "run_table", run_table)
+    monkeypatch.setattr(sweep, "run_table", run_table)
     name, folder = own
     for options in ({}, {"source": "stage"}, {"source": str(folder)},
                     {"source": "stage", "target": name}, {"target": name}):  # fmt: skip
-        tables.table1(**options)
+        tables.TABLES["table1"](**options)
     weights = f"{folder.name}_{digests(f'prior_{folder.name}', folder=folder).popitem()[1][:8]}"
     assert [card.removeprefix("flexpose.table1") for card in written] == [
         "", "_from_stage", f"_from_{weights}", f"_{folder.name}_from_stage", f"_{folder.name}",
@@ -197,33 +198,33 @@ def test_cards_tell_sources_and_targets_apart(own, monkeypatch):
     assert found == digests(*names, folder=folder) | readers
     assert written[f"flexpose.table1_{folder.name}"]["weights"] == shipped
     with pytest.raises(ValueError, match="was trained on all poses of coco:"):
-        tables.table1(source=str(folder), target=name)
+        tables.TABLES["table1"](source=str(folder), target=name)
     with pytest.raises(ValueError, match="no generator 'nowhere'.* has ended"):
-        tables.table1(source="nowhere")
+        tables.TABLES["table1"](source="nowhere")
 
 
 def test_targets_are_cropped_as_their_source(own):
     stage = domains.get("stage")
-    assert tables.find_target("lab", "stage") == tables.alike("lab", "stage")
-    assert tables.find_target("lab", "union") == tables.alike("lab")
-    found = tables.find_target(own[0], "stage").sample(40, 0, "test").keypoints
+    assert bench.find_target("lab", "stage") == bench.alike("lab", "stage")
+    assert bench.find_target("lab", "union") == bench.alike("lab")
+    found = bench.find_target(own[0], "stage").sample(40, 0, "test").keypoints
     extent = (found.amax(1) - found.amin(1)).amax(1)
     torch.testing.assert_close(extent, torch.full_like(extent, 1 / stage.margin))
 
 
 def test_faces_are_a_target_of_faces_alone():
     like, wild = faces.get("faces_video"), faces.get("faces_wild")
-    found = tables.find_target("faces_wild", "faces_video")
+    found = bench.find_target("faces_wild", "faces_video")
     crop = {"margin": like.margin, "lift": like.lift, "crop_noise": like.crop_noise}
     assert found == dataclasses.replace(wild, **crop) != wild
-    guides = tables.shots(found, 2, 0)
+    guides = bench.shots(found, 2, 0)
     assert guides.skeleton == FACE68
     assert sorted(guides.action) == sorted(2 * list(dict.fromkeys(n for n, _ in wild.expressions)))
-    ruler = tables.reference(found, 0, COUNT)
+    ruler = bench.reference(found, 0, COUNT)
     assert ruler.measure(ruler.other)["FD"] < ruler.measure(like.sample(COUNT, 0).keypoints)["FD"]
     for target, source in (("faces_wild", "wild"), ("lab", "faces_video")):
         with pytest.raises(ValueError, match=f"there is no (face )?domain '{source}'"):
-            tables.find_target(target, source)
+            bench.find_target(target, source)
 
 
 def test_the_command_passes_source_and_target_on(own, monkeypatch, capsys):

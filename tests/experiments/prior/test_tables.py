@@ -10,6 +10,7 @@ import torch
 from posenb import prior
 from posenb.course.teach import cards
 from posenb.experiments.prior import tables
+from posenb.experiments.prior.bench import Bench
 from posenb.train import checkpoints
 from posenb.world import domains
 from posenb.world.skeletons import BODY17
@@ -18,8 +19,10 @@ KEYS = {"FD", "MMD2", "recall", "precision", "spread", "bone violations", "joint
 
 
 def test_yardsticks_come_in_the_expected_order() -> None:
-    rows = {name: tables.quality_row(label, 0, 1500) for name, label in tables.ROWS.items()}
+    bench = Bench(count=1500)
+    rows = {name: tables.quality(bench, label) for name, label in tables.ROWS.items()}
     assert all(set(row) == KEYS for row in rows.values())
+    assert all(math.isfinite(value) for row in rows.values() for value in row.values())
     assert rows["floor"]["FD"] < rows["training"]["FD"]
     assert rows["floor"]["MMD2"] < rows["gaussian"]["MMD2"]
     assert rows["floor"]["recall"] > 0.4 > rows["gaussian"]["recall"]
@@ -27,11 +30,9 @@ def test_yardsticks_come_in_the_expected_order() -> None:
     assert rows["floor"]["spread"] == pytest.approx(1, abs=0.1)
 
 
-def test_the_generator_has_a_row() -> None:
-    row = tables.quality_row("the generator, wild", 0, 600)
-    assert set(row) == KEYS and all(math.isfinite(value) for value in row.values())
+def test_a_row_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match="no row 'the generator, coco'"):
-        tables.quality_row("the generator, coco", 0, 600)
+        tables.quality(Bench(count=600), "the generator, coco")
 
 
 def test_pose_changes_are_measured_in_their_units() -> None:
@@ -82,7 +83,7 @@ def test_shape_is_measured_in_percent_of_the_crop() -> None:
 
 def test_stand_ins_need_real_people() -> None:
     with pytest.raises(ValueError, match="--target coco:PATH"):
-        tables.stand_ins()
+        tables.TABLES["stand_ins"]()
 
 
 def test_the_stand_ins_differ_from_real_people_as_notebook_00_says() -> None:
