@@ -1,4 +1,8 @@
-"""Checkers of the exercises of notebook 00. Each gives None, or a sentence on what is wrong."""
+"""Checkers of the exercises of notebook 00. Each gives None, or a sentence on what is wrong.
+
+A mistake that a checker recognises is a function of its own, in a table with the reply to it; the
+tests hand in the same functions.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from posenb.world.domains import Domain
 from posenb.world.skeletons import BODY17, COCO17
 
 HAND = (-0.5, 0.25, 4.0)  # metres, world
+SEEN = (-HAND[0], -HAND[1], HAND[2])  # the same, in the camera's frame
 FOCAL, CENTER = 800.0, (500.0, 400.0)  # pixels
 CHANGES = 3  # fields of a recipe that may be changed
 POSES = 2000  # a set, to measure a gap
@@ -41,33 +46,97 @@ def lost_joints(answer: Iterable[str]) -> str | None:
     return None
 
 
+# -- 00.2 --------------------------------------------------------------------------------------
+
+
+def project(x: float, y: float, depth: float) -> tuple[float, float]:
+    """Pixels (u, v) of a point in the camera's frame."""
+    return FOCAL * x / depth + CENTER[0], FOCAL * y / depth + CENTER[1]
+
+
+def _swapped(x: float, y: float, depth: float) -> tuple[float, float]:
+    u, v = project(x, y, depth)
+    return v, u
+
+
+def _without_centre(x: float, y: float, depth: float) -> tuple[float, float]:
+    return FOCAL * x / depth, FOCAL * y / depth
+
+
+def _not_divided(x: float, y: float, depth: float) -> tuple[float, float]:
+    return project(x, y, 1.0)
+
+
+def _y_not_turned(x: float, y: float, depth: float) -> tuple[float, float]:
+    return project(x, -y, depth)
+
+
+def _x_not_turned(x: float, y: float, depth: float) -> tuple[float, float]:
+    return project(-x, y, depth)
+
+
+def _world_as_camera(x: float, y: float, depth: float) -> tuple[float, float]:
+    return project(-x, -y, depth)
+
+
+PROJECTION = {
+    _swapped: "the numbers are right, the order is not: u runs to the right, v down.",
+    _without_centre: "add the centre: pixels are counted from the top-left corner of the picture.",
+    _not_divided: "divide by the depth: what is farther away looks smaller.",
+    _y_not_turned: "u is right, but the world's y points up and the camera's y down.",
+    _x_not_turned: "v is right, but with this R the camera's x is minus the world's x.",
+    _world_as_camera: "apply R first: it changes the signs of x and y.",
+}
+
+
 @exercise("00.2", title="Project by hand", minutes=5, difficulty="easy")
 def project_by_hand(answer: Sequence[float]) -> str | None:
     """Pixels (u, v) of `HAND` in an upright camera at the origin that looks along z."""
     pair = torch.as_tensor(answer, dtype=torch.float64).flatten()
     if len(pair) != 2:
         return f"expected a pair of pixels (u, v), found {len(pair)} numbers."
-    x, y, depth = -HAND[0], -HAND[1], HAND[2]
-    u, v = FOCAL * x / depth + CENTER[0], FOCAL * y / depth + CENTER[1]
 
-    def near(*pixels: float) -> bool:
+    def near(pixels: tuple[float, float]) -> bool:
         return torch.allclose(pair, pair.new_tensor(pixels), atol=0.51)
 
-    if near(u, v):
+    if near(project(*SEEN)):
         return None
-    if near(v, u):
-        return "the numbers are right, the order is not: u runs to the right, v down."
-    if near(u - CENTER[0], v - CENTER[1]):
-        return "add the centre: pixels are counted from the top-left corner of the picture."
-    if near(FOCAL * x + CENTER[0], FOCAL * y + CENTER[1]):
-        return "divide by the depth: what is farther away looks smaller."
-    if near(u, 2 * CENTER[1] - v):
-        return "u is right, but the world's y points up and the camera's y down."
-    if near(2 * CENTER[0] - u, v):
-        return "v is right, but with this R the camera's x is minus the world's x."
-    if near(2 * CENTER[0] - u, 2 * CENTER[1] - v):
-        return "apply R first: it changes the signs of x and y."
-    return "first R x + t, then divide by the depth, times the focal length, plus the centre."
+    replies = (reply for mistake, reply in PROJECTION.items() if near(mistake(*SEEN)))
+    first_steps = (
+        "first R x + t, then divide by the depth, times the focal length, plus the centre."
+    )
+    return next(replies, first_steps)
+
+
+# -- 00.3 --------------------------------------------------------------------------------------
+
+
+def _strict(predicted: Tensor, target: Tensor, threshold: float) -> Tensor:
+    return ((predicted - target).norm(dim=-1) < threshold).float().mean()
+
+
+def _squared(predicted: Tensor, target: Tensor, threshold: float) -> Tensor:
+    return ((predicted - target).square().sum(-1) <= threshold).float().mean()
+
+
+def _by_coordinate(predicted: Tensor, target: Tensor, threshold: float) -> Tensor:
+    return ((predicted - target).abs().amax(-1) <= threshold).float().mean()
+
+
+def _per_cent(predicted: Tensor, target: Tensor, threshold: float) -> Tensor:
+    return 100 * keypoints.pck(predicted, target, threshold)
+
+
+NOT_EUCLIDEAN = (
+    "the joint at (0.4, 0.4) is farther than 0.5 from (0, 0), but you accept it: take the "
+    "Euclidean distance, over x and y together, with its root."
+)
+PCK = {
+    _strict: "a joint exactly on the circle is correct: <=, not <.",
+    _squared: NOT_EUCLIDEAN,
+    _by_coordinate: NOT_EUCLIDEAN,
+    _per_cent: "that is more than 1: give a share, not per cent.",
+}
 
 
 @exercise("00.3", title="Write PCK", minutes=8, difficulty="medium")
@@ -81,14 +150,10 @@ def write_pck(answer: Callable[[Tensor, Tensor, float], Any]) -> str | None:
     if score is None:
         return "expected one number in [0, 1]: take the mean over all joints of all poses."
     if score > 1:
-        return "that is more than 1: give a share, not per cent."
-    if abs(score - 0.25) < 1e-4:
-        return "a joint exactly on the circle is correct: <=, not <."
-    if abs(score - 0.75) < 1e-4:
-        return (
-            "the joint at (0.4, 0.4) is farther than 0.5 from (0, 0), but you accept it: take the "
-            "Euclidean distance, over x and y together, with its root."
-        )
+        return PCK[_per_cent]
+    for mistake, reply in PCK.items():
+        if abs(score - mistake(predicted, target, 0.5).item()) < 1e-4:
+            return reply
     if abs(score - 0.5) > 1e-4:
         return (
             "for distances 0, 0.5, 0.57 and 2 and a threshold of 0.5, half of the joints are "
@@ -131,6 +196,55 @@ def close_a_gap(answer: Mapping[str, Any]) -> str | None:
     return None
 
 
+# -- 00.5 --------------------------------------------------------------------------------------
+
+
+def _off_diagonal(matrix: Tensor) -> Tensor:
+    return (matrix.sum() - matrix.trace()) / (len(matrix) * (len(matrix) - 1))
+
+
+def _unbiased(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    return _off_diagonal(a) + _off_diagonal(b) - 2 * between.mean()
+
+
+def _biased(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    return a.mean() + b.mean() - 2 * between.mean()
+
+
+def _over_all_pairs(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    return (a - a.diag().diag()).mean() + (b - b.diag().diag()).mean() - 2 * between.mean()
+
+
+def _with_diagonals(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    within = sum(m.sum() / (len(m) * (len(m) - 1)) for m in (a, b))
+    return within - 2 * between.mean()
+
+
+def _diagonals_of_ones(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    within = sum((m.sum() - len(m)) / (len(m) * (len(m) - 1)) for m in (a, b))
+    return within - 2 * between.mean()
+
+
+def _between_once(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    return _off_diagonal(a) + _off_diagonal(b) - between.mean()
+
+
+def _between_added(a: Tensor, b: Tensor, between: Tensor) -> Tensor:
+    return _off_diagonal(a) + _off_diagonal(b) + 2 * between.mean()
+
+
+MMD2 = {
+    _biased: "that is the biased estimate: it compares each pose with itself. Leave out the "
+    "diagonals.",
+    _over_all_pairs: "without its diagonal, a matrix of n rows has n (n - 1) entries: divide by "
+    "that.",
+    _with_diagonals: "you divide by n (n - 1), but the diagonals are still in the sums.",
+    _diagonals_of_ones: "you take the diagonals for ones; subtract what stands there.",
+    _between_once: "the pairs between the sets count twice.",
+    _between_added: "the pairs between the sets are subtracted.",
+}
+
+
 @exercise("00.5", title="MMD² from its kernels", minutes=15, difficulty="hard")
 def mmd2_from_kernels(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     """A function of three kernel matrices -> unbiased MMD²."""
@@ -144,32 +258,21 @@ def mmd2_from_kernels(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> str | 
     found = number(answer(within_a, within_b, between))
     if found is None:
         return "expected one number."
-    n, m = len(a), len(b)
-
-    def estimate(drop: tuple[float, float], pairs: tuple[int, int], times: float = 2.0) -> float:
-        both = (within_a.sum() - drop[0]) / pairs[0] + (within_b.sum() - drop[1]) / pairs[1]
-        return float(both - times * between.mean())
-
-    diagonals = (float(within_a.trace()), float(within_b.trace()))
-    distinct, all_pairs = (n * (n - 1), m * (m - 1)), (n * n, m * m)
-    replies = {
-        estimate((0, 0), all_pairs): "that is the biased estimate: it compares each pose with "
-        "itself. Leave out the diagonals.",
-        estimate(diagonals, all_pairs): "without its diagonal, a matrix of n rows has n (n - 1) "
-        "entries: divide by that.",
-        estimate((0, 0), distinct): "you divide by n (n - 1), but the diagonals are still in the "
-        "sums.",
-        estimate((n, m), distinct): "you take the diagonals for ones; subtract what stands there.",
-        estimate(diagonals, distinct, 1.0): "the pairs between the sets count twice.",
-        estimate(diagonals, distinct, -2.0): "the pairs between the sets are subtracted.",
-    }
-    expected = estimate(diagonals, distinct)
+    expected = _unbiased(within_a, within_b, between).item()
     if abs(found - expected) < 1e-6:
         return None
-    for value, reply in replies.items():
-        if abs(found - value) < 1e-6:
+    for mistake, reply in MMD2.items():
+        if abs(found - mistake(within_a, within_b, between).item()) < 1e-6:
             return reply
+    n, m = len(a), len(b)
     return f"for matrices of {n} and {m} poses expected {expected:.4f}, found {found:.4f}."
+
+
+MISTAKES: Mapping[str, Mapping[Callable[..., Any], str]] = {
+    "00.2": PROJECTION,
+    "00.3": PCK,
+    "00.5": MMD2,
+}
 
 
 @cache
