@@ -303,14 +303,7 @@ class Body:
         check("curl", curl, 5)
         spread = torch.zeros_like(curl) if spread is None else spread
         check("spread", spread, 5)
-        curl, spread = curl.to(rotations), spread.to(rotations)  # whole numbers are welcome
-        flex, apart = self._finger_axes(side)
-        angle = torch.tensor([_FIST[finger] for finger in FINGERS]).to(curl) * curl[..., None]
-        bent = vector_to_matrix(flex[:, None] * angle[..., None])  # (..., 5, 3, 3, 3)
-        away = torch.tensor([_SPREAD[finger] for finger in FINGERS]).to(spread) * spread
-        first = vector_to_matrix(apart * away[..., None]) @ bent[..., 0, :, :]  # (..., 5, 3, 3)
-        first, bent = torch.broadcast_tensors(first[..., None, :, :], bent)
-        fingers = torch.cat([first[..., :1, :, :], bent[..., 1:, :, :]], -3).flatten(-4, -3)
+        fingers = _fingers(self, side, curl.to(rotations), spread.to(rotations))
         start = self.bones.index(f"{side}_thumb1")  # the 15 bones follow each other
         batch = torch.broadcast_shapes(rotations.shape[:-3], fingers.shape[:-3])
         rotations = rotations.expand(*batch, -1, 3, 3)
@@ -318,24 +311,33 @@ class Body:
         parts = [rotations[..., :start, :, :], fingers, rotations[..., start + 15 :, :, :]]
         return torch.cat(parts, -3)
 
-    def _finger_axes(self, side: str) -> tuple[Tensor, Tensor]:
-        """Axes of the fingers, (5, 3) each: to bend to the palm, and to turn to the thumb."""
-        hand, index, little = (self._rest(f"{side}_{b}") for b in ("hand", "index1", "little1"))
-        palm = torch.linalg.cross(index - hand, little - hand) * (1 if side == "right" else -1)
-        palm = torch.nn.functional.normalize(palm, dim=0).repeat(5, 1)  # (5, 3)
-        across = torch.nn.functional.normalize(index - little, dim=0).repeat(5, 1)
-        # The thumb closes over the palm, in front of the other fingers.
-        palm[0], across[0] = palm[0] * 0.6 - across[0] * 0.8, palm[0] * 0.8 + across[0] * 0.6
-        bones = torch.stack(
-            [self._rest(f"{side}_{f}2") - self._rest(f"{side}_{f}1") for f in FINGERS]
-        )
-        flex, apart = (torch.linalg.cross(bones, towards) for towards in (palm, across))
-        return torch.nn.functional.normalize(flex, dim=-1), torch.nn.functional.normalize(
-            apart, dim=-1
-        )
 
-    def _rest(self, bone: str) -> Tensor:
-        return self.heads.mean[self.bones.index(bone)]
+def _fingers(body: Body, side: str, curl: Tensor, spread: Tensor) -> Tensor:
+    """Turns of the 15 bones of a hand's fingers, (..., 15, 3, 3); see `Body.with_fingers`."""
+    flex, apart = _finger_axes(body, side)
+    angle = torch.tensor([_FIST[finger] for finger in FINGERS]).to(curl) * curl[..., None]
+    bent = vector_to_matrix(flex[:, None] * angle[..., None])  # (..., 5, 3, 3, 3)
+    away = torch.tensor([_SPREAD[finger] for finger in FINGERS]).to(spread) * spread
+    first = vector_to_matrix(apart * away[..., None]) @ bent[..., 0, :, :]  # (..., 5, 3, 3)
+    first, bent = torch.broadcast_tensors(first[..., None, :, :], bent)
+    return torch.cat([first[..., :1, :, :], bent[..., 1:, :, :]], -3).flatten(-4, -3)
+
+
+def _finger_axes(body: Body, side: str) -> tuple[Tensor, Tensor]:
+    """Axes of the fingers, (5, 3) each: to bend to the palm, and to turn to the thumb."""
+
+    def rest(bone: str) -> Tensor:
+        return body.heads.mean[body.bones.index(f"{side}_{bone}")]
+
+    unit = torch.nn.functional.normalize
+    hand, index, little = (rest(bone) for bone in ("hand", "index1", "little1"))
+    palm = torch.linalg.cross(index - hand, little - hand) * (1 if side == "right" else -1)
+    palm, across = (unit(v, dim=0).repeat(5, 1) for v in (palm, index - little))  # (5, 3)
+    # The thumb closes over the palm, in front of the other fingers.
+    palm[0], across[0] = palm[0] * 0.6 - across[0] * 0.8, palm[0] * 0.8 + across[0] * 0.6
+    bones = torch.stack([rest(f"{f}2") - rest(f"{f}1") for f in FINGERS])
+    flex, apart = (unit(torch.linalg.cross(bones, way), dim=-1) for way in (palm, across))
+    return flex, apart
 
 
 @cache

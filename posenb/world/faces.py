@@ -467,6 +467,14 @@ def _bounded(generator: torch.Generator, *shape: int) -> Tensor:
     return (math.sqrt(2) * torch.erfinv(uniform * math.erf(2.5 / math.sqrt(2)))).float()
 
 
+_FILMED = (
+    ("talk", 4.0), ("neutral", 3.0), ("smile", 1.5), ("blink", 0.6), ("frown", 0.5),
+    ("surprise", 0.4),
+)  # fmt: skip
+_PHOTOGRAPHED = (
+    ("smile", 2.0), ("laugh", 1.5), ("neutral", 1.5), ("talk", 1.0), ("surprise", 1.0),
+    ("frown", 1.0), ("shout", 1.0), ("sad", 0.7), ("kiss", 0.6), ("blink", 0.5), ("wink", 0.3),
+)  # fmt: skip
 _DOMAINS = {
     domain.name: domain
     for domain in (
@@ -474,32 +482,13 @@ _DOMAINS = {
             name="faces_video",
             stands_for="300-VW: videos of people who talk towards a camera, cropped to their "
             "landmarks",
-            expressions=(
-                ("talk", 4.0),
-                ("neutral", 3.0),
-                ("smile", 1.5),
-                ("blink", 0.6),
-                ("frown", 0.5),
-                ("surprise", 0.4),
-            ),  # fmt: skip
+            expressions=_FILMED,
         ),
         FaceDomain(
             name="faces_wild",
             stands_for="WFLW: photographs of faces with large poses and strong expressions, in "
             "the boxes of a detector, the visible outline annotated",
-            expressions=(
-                ("smile", 2.0),
-                ("laugh", 1.5),
-                ("neutral", 1.5),
-                ("talk", 1.0),
-                ("surprise", 1.0),
-                ("frown", 1.0),
-                ("shout", 1.0),
-                ("sad", 0.7),
-                ("kiss", 0.6),
-                ("blink", 0.5),
-                ("wink", 0.3),
-            ),  # fmt: skip
+            expressions=_PHOTOGRAPHED,
             subjects=400,
             subject_spread=1.3,
             strength=1.15,

@@ -18,8 +18,8 @@ from posenb.world.body import load_body
 from posenb.world.cameras import AIM, Camera, look_at
 from posenb.world.clouds import PIECES
 from posenb.world.domains import Domain, Scenes
-from posenb.world.faces import MOVES, FaceDomain
-from posenb.world.hands import HandDomain
+from posenb.world.faces import MOVES, FaceDomain, FaceScenes
+from posenb.world.hands import HandDomain, HandScenes
 from posenb.world.motion import (
     between_frames,
     interpolate,
@@ -154,22 +154,27 @@ def film(
         )
     domain = find(domain)
     random = generator(domain.name, split, seed, "looks")
-    if isinstance(domain, HandDomain):
-        return _hands(domain, count, frames, seed, split, random)
-    if isinstance(domain, FaceDomain):
-        return _faces(domain, count, frames, seed, split, random)
+    steps, seconds = len(frames), torch.tensor(frames) / FPS
+    if not isinstance(domain, Domain):
+        close = domain.scenes(count, seed, split, seconds)
+        people = _cast(domain.name, domain.subjects, close.subject, random).repeat(steps, random)
+        if isinstance(close, HandScenes):
+            made = _hands(close, people, steps, domain.margin)
+        else:
+            assert isinstance(domain, FaceDomain)
+            made = _faces(close, people, steps, domain, random)
+        return Film(made, close.action, close.subject)
     scenes = domain.scenes(count, seed, split)
     cast = _cast(domain.name, domain.subjects, scenes.subject, random)
-    body, steps = load_body(), len(frames)
-    action = scenes.action
+    body, action = load_body(), scenes.action
     if steps == 1:
         rotations = retarget(body, scenes.rotations, cast.shape)
         root = on_floor(body, cast.shape, rotations, scenes.place)
-        rotations, root, camera = rotations[:, None], root[:, None], _repeat(scenes.camera, 1)
+        rotations, root, camera = rotations[:, None], root[:, None], scenes.camera
     else:
         motion = generator(domain.name, split, seed, "motion")
         rotations, root, action = _moves(domain, scenes, cast.shape, frames, split, motion)
-        camera = _follow(domain, scenes, root, frames, motion)
+        camera = _follow(domain, scenes, root, seconds, motion)
     # (N, T, B, 3, 3), (N, T, 3); from here on, all frames are pictures of their own
     rotations, root = rotations.flatten(0, 1), root.flatten(0, 1)
     taken = cast.repeat(steps, random)
@@ -181,51 +186,32 @@ def film(
     else:
         corner, side = _around(corner.view(count, steps, 2), side.view(count, steps))
     camera = camera.crop(corner.repeat_interleave(steps, 0), side.repeat_interleave(steps))
-    made = taken.before(camera, rotations, root, domain.convention)
     if steps > 1:
         _require_inside(camera.project(joints), domain.name)
+    made = taken.before(camera, rotations, root, domain.convention)
     return Film(made, action, scenes.subject)
 
 
-def _hands(
-    domain: HandDomain,
-    count: int,
-    frames: Sequence[int],
-    seed: int,
-    split: Split,
-    random: torch.Generator,
-) -> Film:
+def _hands(scenes: HandScenes, taken: _Cast, steps: int, margin: float) -> Shots:
     """Hands in the middle of what the cameras look at."""
-    scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
-    cast = _cast(domain.name, domain.subjects, scenes.subject, random)
-    body, steps = load_body(), len(frames)
-    taken = cast.repeat(steps, random)
-    rotations, root = scenes.rotations.flatten(0, 1), torch.zeros(count * steps, 3)
+    rotations = scenes.rotations.flatten(0, 1)
+    root = torch.zeros(len(rotations), 3)
     left = scenes.left.repeat_interleave(steps)
     right_hand, left_hand = (
-        body.keypoints(name, taken.shape, rotations, root) for name in PIECES[2:]
+        load_body().keypoints(name, taken.shape, rotations, root) for name in PIECES[2:]
     )
     joints = torch.where(left[:, None, None], left_hand, right_hand)  # (N T, 21, 3)
     root = torch.tensor(AIM) + scenes.drift.flatten(0, 1) - joints.mean(1)
-    camera = _crop(_repeat(scenes.camera, steps), joints + root[:, None], domain.margin, steps)
+    camera = _crop(_repeat(scenes.camera, steps), joints + root[:, None], margin, steps)
     piece = torch.where(left, PIECES.index("left_hand"), PIECES.index("right_hand"))
-    made = taken.before(camera, rotations, root, piece=piece)
-    return Film(made, scenes.action, scenes.subject)
+    return taken.before(camera, rotations, root, piece=piece)
 
 
 def _faces(
-    domain: FaceDomain,
-    count: int,
-    frames: Sequence[int],
-    seed: int,
-    split: Split,
-    random: torch.Generator,
-) -> Film:
+    scenes: FaceScenes, taken: _Cast, steps: int, domain: FaceDomain, random: torch.Generator
+) -> Shots:
     """Heads on shoulders, in the middle of what the cameras look at; anywhere in a place."""
-    scenes = domain.scenes(count, seed, split, torch.tensor(frames) / FPS)
-    cast = _cast(domain.name, domain.subjects, scenes.subject, random)
-    body, steps = load_body(), len(frames)
-    taken = cast.repeat(steps, random)
+    count, body = len(scenes.moves), load_body()
     # Where a face looks along z (`faces`), a body at rest looks along x.
     around = about_y(2 * torch.pi * torch.rand(count, generator=random))
     around = around.repeat_interleave(steps, 0)  # (N T, 3, 3)
@@ -250,8 +236,7 @@ def _faces(
     camera = replace(camera, rotation=rotation, translation=-(rotation @ eye[..., None])[..., 0])
     camera = _crop(camera, joints + root[:, None], domain.margin, steps, domain.lift)
     piece = torch.full_like(angles[:, 0], PIECES.index("head"), dtype=torch.long)
-    made = taken.before(camera, rotations, root, expression=expression, piece=piece)
-    return Film(made, scenes.action, scenes.subject)
+    return taken.before(camera, rotations, root, expression=expression, piece=piece)
 
 
 def _crop(camera: Camera, joints: Tensor, margin: float, steps: int, lift: float = 0.0) -> Camera:
@@ -363,7 +348,7 @@ def _moves(
 
 
 def _follow(
-    domain: Domain, scenes: Scenes, root: Tensor, frames: Sequence[int], random: torch.Generator
+    domain: Domain, scenes: Scenes, root: Tensor, seconds: Tensor, random: torch.Generator
 ) -> Camera:
     """N T cameras at the places of the scenes', or held by somebody who keeps people in sight."""
     count, steps = root.shape[:2]
@@ -375,7 +360,6 @@ def _follow(
     rotation, translation = scenes.camera.rotation[:, None], scenes.camera.translation[:, None]
     translation = translation - (rotation @ shift[..., None])[..., 0]  # (N, 1, 3)
     if domain.name in HAND_HELD:
-        seconds = torch.tensor(frames) / FPS
         sway = smooth(count, 4, seconds, random)  # (N, T, 4)
         aim = flat + root.new_tensor([0.0, 0.9, 0.0]) + 0.05 * sway[..., :3]
         level = torch.rand(count, 1, generator=random) * 2 - 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,16 +104,8 @@ class PoseSet:
                 index = index.long()  # an empty list becomes a float tensor
         chosen = everyone[index].reshape(-1)  # (n,)
         order = chosen.tolist()
-        return PoseSet(
-            self.keypoints[chosen],
-            None if self.joints3d is None else self.joints3d[chosen],
-            None if self.camera is None else self.camera[chosen],
-            tuple(self.action[i] for i in order),
-            tuple(self.subject[i] for i in order),
-            self.skeleton,
-            None if self.visible is None else self.visible[chosen],
-            None if self.picture is None else tuple(self.picture[i] for i in order),
-            None if self.crop is None else self.crop[chosen],
+        return self._each(
+            lambda part: tuple(part[i] for i in order) if isinstance(part, tuple) else part[chosen]
         )
 
     def __add__(self, other: PoseSet) -> PoseSet:
@@ -129,39 +122,28 @@ class PoseSet:
                 f"cannot join poses of {self.skeleton.name} and {other.skeleton.name}: "
                 "convert one with skeletons.convert"
             )
-        joints3d = camera = visible = picture = crop = None
-        if self.joints3d is not None and other.joints3d is not None:
-            joints3d = torch.cat([self.joints3d, other.joints3d])
-        if self.camera is not None and other.camera is not None:
-            camera = cameras.concatenate([self.camera, other.camera])
+        joined: dict[str, Any] = {
+            name: None if one is None or (two := getattr(other, name)) is None else _join(one, two)
+            for name, one in self._parts().items()
+        }
         if self.visible is not None or other.visible is not None:
-            visible = torch.cat([_visibility(self), _visibility(other)])
-        if self.picture is not None and other.picture is not None:
-            picture = self.picture + other.picture
-        if self.crop is not None and other.crop is not None:
-            crop = torch.cat([self.crop, other.crop])
-        return PoseSet(
-            torch.cat([self.keypoints, other.keypoints]),
-            joints3d,
-            camera,
-            self.action + other.action,
-            self.subject + other.subject,
-            self.skeleton,
-            visible,
-            picture,
-            crop,
-        )
+            joined["visible"] = torch.cat([_visibility(self), _visibility(other)])
+        return replace(self, **joined)
 
     def to(self, device: torch.device | str) -> PoseSet:
         """The same poses on another device."""
-        return replace(
-            self,
-            keypoints=self.keypoints.to(device),
-            joints3d=None if self.joints3d is None else self.joints3d.to(device),
-            camera=None if self.camera is None else self.camera.to(device),
-            visible=None if self.visible is None else self.visible.to(device),
-            crop=None if self.crop is None else self.crop.to(device),
-        )
+        return self._each(lambda part: part if isinstance(part, tuple) else part.to(device))
+
+    def _parts(self) -> dict[str, Any]:
+        """All that there is one of for each pose, by name."""
+        names = (field.name for field in fields(self) if field.name != "skeleton")
+        return {name: getattr(self, name) for name in names}
+
+    def _each(self, change: Callable[[Any], Any]) -> PoseSet:
+        """The same with every part changed that is known."""
+        parts = self._parts().items()
+        changed: dict[str, Any] = {n: None if part is None else change(part) for n, part in parts}
+        return replace(self, **changed)
 
     def pixels(self) -> Tensor:
         """The keypoints in pixels of their pictures, 0 where not visible, (N, J, 2).
@@ -194,17 +176,14 @@ def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
     if crop is not None:
         moved = crop[..., :2] @ corner.mT + crop[..., 2:]  # (N, 2, 1)
         crop = torch.cat([crop[..., :2] * side, moved], -1)
-    return PoseSet(
-        keypoints,
-        None,
-        None,
-        poses.action,
-        poses.subject,
-        poses.skeleton,
-        poses.visible,
-        poses.picture,
-        crop,
-    )
+    return replace(poses, keypoints=keypoints, joints3d=None, camera=None, crop=crop)
+
+
+def _join(one: Any, two: Any) -> Any:
+    """Parts of two sets, one after the other."""
+    if isinstance(one, Camera):
+        return cameras.concatenate([one, two])
+    return one + two if isinstance(one, tuple) else torch.cat([one, two])
 
 
 def _visibility(poses: PoseSet) -> Tensor:

@@ -15,23 +15,9 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "BODY17",
-    "COCO17",
-    "DHP17",
-    "DHP28",
-    "FACE68",
-    "HAND21",
-    "LSP14",
-    "MPII16",
-    "OPENPOSE18",
-    "SMPL24",
-    "Converted",
-    "Skeleton",
-    "convert",
-    "flip",
-    "get",
-    "names",
-]
+    "BODY17", "COCO17", "DHP17", "DHP28", "FACE68", "HAND21", "LSP14", "MPII16", "OPENPOSE18",
+    "SMPL24", "Converted", "Skeleton", "convert", "flip", "get", "names",
+]  # fmt: skip
 
 Color = tuple[float, float, float]
 
@@ -242,44 +228,21 @@ def _joint(name: str, keypoints: Tensor, source: Skeleton, asked: frozenset[str]
 
 # Joints of one colour never meet in one skeleton (an ear and a hand, a neck and a thorax).
 BODY_COLORS: Mapping[str, Color] = {
-    "spine": (0.1, 0.9, 0.0),
-    "neck": (0.7, 0.8, 0.0),
-    "thorax": (0.7, 0.8, 0.0),
-    "nose": (0.0, 0.7, 0.3),
-    "head": (0.0, 0.7, 0.3),
-    "upper_neck": (0.0, 0.7, 0.3),
-    "head_top": (0.75, 0.75, 0.75),
-    "spine2": (0.5, 0.85, 0.4),
-    "spine3": (0.3, 0.65, 0.0),
-    "spine4": (0.2, 0.7, 0.5),
-    "lower_spine": (0.1, 0.9, 0.0),
-    "middle_spine": (0.5, 0.85, 0.4),
-    "upper_spine": (0.3, 0.65, 0.0),
-    "left_shoulder": (1.0, 0.5, 0.0),
-    "left_elbow": (1.0, 0.0, 0.0),
-    "left_wrist": (1.0, 0.5, 0.8),
-    "left_hip": (0.8, 0.7, 0.4),
-    "left_knee": (1.0, 0.0, 0.6),
-    "left_ankle": (0.85, 0.25, 0.35),
-    "left_clavicle": (1.0, 0.5, 0.3),
-    "left_eye": (1.0, 0.5, 0.3),
-    "left_hand": (1.0, 0.0, 0.3),
-    "left_ear": (1.0, 0.0, 0.3),
-    "left_foot": (0.7, 0.2, 0.5),
-    "left_toe": (0.8, 0.3, 0.0),
-    "right_shoulder": (0.0, 0.7, 0.8),
-    "right_elbow": (0.0, 0.3, 1.0),
-    "right_wrist": (0.5, 0.8, 0.9),
-    "right_hip": (0.5, 0.5, 1.0),
-    "right_knee": (0.75, 0.3, 1.0),
-    "right_ankle": (0.3, 0.15, 1.0),
-    "right_clavicle": (0.2, 0.6, 1.0),
-    "right_eye": (0.2, 0.6, 1.0),
-    "right_hand": (0.0, 0.4, 0.7),
-    "right_ear": (0.0, 0.4, 0.7),
-    "right_foot": (0.6, 0.4, 0.7),
-    "right_toe": (0.3, 0.3, 0.7),
-}
+    "spine": (0.1, 0.9, 0.0), "neck": (0.7, 0.8, 0.0), "thorax": (0.7, 0.8, 0.0),
+    "nose": (0.0, 0.7, 0.3), "head": (0.0, 0.7, 0.3), "upper_neck": (0.0, 0.7, 0.3),
+    "head_top": (0.75, 0.75, 0.75), "spine2": (0.5, 0.85, 0.4), "spine3": (0.3, 0.65, 0.0),
+    "spine4": (0.2, 0.7, 0.5), "lower_spine": (0.1, 0.9, 0.0), "middle_spine": (0.5, 0.85, 0.4),
+    "upper_spine": (0.3, 0.65, 0.0), "left_shoulder": (1.0, 0.5, 0.0),
+    "left_elbow": (1.0, 0.0, 0.0), "left_wrist": (1.0, 0.5, 0.8), "left_hip": (0.8, 0.7, 0.4),
+    "left_knee": (1.0, 0.0, 0.6), "left_ankle": (0.85, 0.25, 0.35),
+    "left_clavicle": (1.0, 0.5, 0.3), "left_eye": (1.0, 0.5, 0.3), "left_hand": (1.0, 0.0, 0.3),
+    "left_ear": (1.0, 0.0, 0.3), "left_foot": (0.7, 0.2, 0.5), "left_toe": (0.8, 0.3, 0.0),
+    "right_shoulder": (0.0, 0.7, 0.8), "right_elbow": (0.0, 0.3, 1.0),
+    "right_wrist": (0.5, 0.8, 0.9), "right_hip": (0.5, 0.5, 1.0), "right_knee": (0.75, 0.3, 1.0),
+    "right_ankle": (0.3, 0.15, 1.0), "right_clavicle": (0.2, 0.6, 1.0),
+    "right_eye": (0.2, 0.6, 1.0), "right_hand": (0.0, 0.4, 0.7), "right_ear": (0.0, 0.4, 0.7),
+    "right_foot": (0.6, 0.4, 0.7), "right_toe": (0.3, 0.3, 0.7),
+}  # fmt: skip
 
 
 def _body(name: str, tree: Mapping[str, str | None]) -> Skeleton:
@@ -304,204 +267,100 @@ def _shades(hue: float, count: int) -> tuple[Color, ...]:
     return tuple(colorsys.hsv_to_rgb(hue, 1 - 0.65 * t, 0.6 + 0.4 * t) for t in steps)
 
 
-BODY17 = _body(  # Human3.6M's 17, the skeleton of all our domains
-    "BODY17",
-    {
-        "pelvis": None,
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "spine": "pelvis",
-        "neck": "spine",
-        "nose": "neck",
-        "head_top": "nose",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_shoulder": "neck",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-    },
-)
+# Human3.6M's 17, the skeleton of all our domains
+BODY17 = _body("BODY17", {
+    "pelvis": None, "right_hip": "pelvis", "right_knee": "right_hip", "right_ankle": "right_knee",
+    "left_hip": "pelvis", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "spine": "pelvis", "neck": "spine", "nose": "neck", "head_top": "nose",
+    "left_shoulder": "neck", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
+    "right_shoulder": "neck", "right_elbow": "right_shoulder", "right_wrist": "right_elbow",
+})  # fmt: skip
 
-COCO17 = _body(  # no pelvis and no neck: shoulders hang on the nose, hips on the shoulders
-    "COCO17",
-    {
-        "nose": None,
-        "left_eye": "nose",
-        "right_eye": "nose",
-        "left_ear": "left_eye",
-        "right_ear": "right_eye",
-        "left_shoulder": "nose",
-        "right_shoulder": "nose",
-        "left_elbow": "left_shoulder",
-        "right_elbow": "right_shoulder",
-        "left_wrist": "left_elbow",
-        "right_wrist": "right_elbow",
-        "left_hip": "left_shoulder",
-        "right_hip": "right_shoulder",
-        "left_knee": "left_hip",
-        "right_knee": "right_hip",
-        "left_ankle": "left_knee",
-        "right_ankle": "right_knee",
-    },
-)
+# no pelvis and no neck: shoulders hang on the nose, hips on the shoulders
+COCO17 = _body("COCO17", {
+    "nose": None, "left_eye": "nose", "right_eye": "nose",
+    "left_ear": "left_eye", "right_ear": "right_eye",
+    "left_shoulder": "nose", "right_shoulder": "nose",
+    "left_elbow": "left_shoulder", "right_elbow": "right_shoulder",
+    "left_wrist": "left_elbow", "right_wrist": "right_elbow",
+    "left_hip": "left_shoulder", "right_hip": "right_shoulder",
+    "left_knee": "left_hip", "right_knee": "right_hip",
+    "left_ankle": "left_knee", "right_ankle": "right_knee",
+})  # fmt: skip
 
-MPII16 = _body(  # MPII Human Pose, joint ids 0 to 15
-    "MPII16",
-    {
-        "right_ankle": "right_knee",
-        "right_knee": "right_hip",
-        "right_hip": "pelvis",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "pelvis": None,
-        "thorax": "pelvis",
-        "upper_neck": "thorax",
-        "head_top": "upper_neck",
-        "right_wrist": "right_elbow",
-        "right_elbow": "right_shoulder",
-        "right_shoulder": "thorax",
-        "left_shoulder": "thorax",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-    },
-)
+# MPII Human Pose, joint ids 0 to 15
+MPII16 = _body("MPII16", {
+    "right_ankle": "right_knee", "right_knee": "right_hip", "right_hip": "pelvis",
+    "left_hip": "pelvis", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "pelvis": None, "thorax": "pelvis", "upper_neck": "thorax", "head_top": "upper_neck",
+    "right_wrist": "right_elbow", "right_elbow": "right_shoulder", "right_shoulder": "thorax",
+    "left_shoulder": "thorax", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
+})  # fmt: skip
 
-LSP14 = _body(  # Leeds Sports Pose: no pelvis, hips hang on the shoulders as in COCO17
-    "LSP14",
-    {
-        "right_ankle": "right_knee",
-        "right_knee": "right_hip",
-        "right_hip": "right_shoulder",
-        "left_hip": "left_shoulder",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "right_wrist": "right_elbow",
-        "right_elbow": "right_shoulder",
-        "right_shoulder": "neck",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "neck": None,
-        "head_top": "neck",
-    },
-)
+# Leeds Sports Pose: no pelvis, hips hang on the shoulders as in COCO17
+LSP14 = _body("LSP14", {
+    "right_ankle": "right_knee", "right_knee": "right_hip", "right_hip": "right_shoulder",
+    "left_hip": "left_shoulder", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "right_wrist": "right_elbow", "right_elbow": "right_shoulder", "right_shoulder": "neck",
+    "left_shoulder": "neck", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
+    "neck": None, "head_top": "neck",
+})  # fmt: skip
 
-DHP28 = _body(  # MPI-INF-3DHP, all 28 joints of annot.mat; the root is joint 4
-    "DHP28",
-    {
-        "spine3": "spine2",
-        "spine4": "spine3",
-        "spine2": "spine",
-        "spine": "pelvis",
-        "pelvis": None,
-        "neck": "spine4",
-        "head": "neck",
-        "head_top": "head",
-        "left_clavicle": "neck",
-        "left_shoulder": "left_clavicle",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "left_hand": "left_wrist",
-        "right_clavicle": "neck",
-        "right_shoulder": "right_clavicle",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "right_hand": "right_wrist",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "left_foot": "left_ankle",
-        "left_toe": "left_foot",
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "right_foot": "right_ankle",
-        "right_toe": "right_foot",
-    },
-)
+# MPI-INF-3DHP, all 28 joints of annot.mat; the root is joint 4
+DHP28 = _body("DHP28", {
+    "spine3": "spine2", "spine4": "spine3",
+    "spine2": "spine", "spine": "pelvis", "pelvis": None,
+    "neck": "spine4", "head": "neck", "head_top": "head",
+    "left_clavicle": "neck", "left_shoulder": "left_clavicle", "left_elbow": "left_shoulder",
+    "left_wrist": "left_elbow", "left_hand": "left_wrist",
+    "right_clavicle": "neck", "right_shoulder": "right_clavicle", "right_elbow": "right_shoulder",
+    "right_wrist": "right_elbow", "right_hand": "right_wrist",
+    "left_hip": "pelvis", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "left_foot": "left_ankle", "left_toe": "left_foot",
+    "right_hip": "pelvis", "right_knee": "right_hip", "right_ankle": "right_knee",
+    "right_foot": "right_ankle", "right_toe": "right_foot",
+})  # fmt: skip
 
-DHP17 = _body(  # MPI-INF-3DHP's test set and evaluation; the root is joint 14
-    "DHP17",
-    {
-        "head_top": "head",
-        "neck": "spine",
-        "right_shoulder": "neck",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_hip": "pelvis",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "pelvis",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "pelvis": None,
-        "spine": "pelvis",
-        "head": "neck",
-    },
-)
+# MPI-INF-3DHP's test set and evaluation; the root is joint 14
+DHP17 = _body("DHP17", {
+    "head_top": "head",
+    "neck": "spine", "right_shoulder": "neck", "right_elbow": "right_shoulder",
+    "right_wrist": "right_elbow",
+    "left_shoulder": "neck", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
+    "right_hip": "pelvis", "right_knee": "right_hip", "right_ankle": "right_knee",
+    "left_hip": "pelvis", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "pelvis": None, "spine": "pelvis",
+    "head": "neck",
+})  # fmt: skip
 
-SMPL24 = _body(  # SMPL's joints; its head is the base of the skull, the spine's joints are its own
-    "SMPL24",
-    {
-        "pelvis": None,
-        "left_hip": "pelvis",
-        "right_hip": "pelvis",
-        "lower_spine": "pelvis",
-        "left_knee": "left_hip",
-        "right_knee": "right_hip",
-        "middle_spine": "lower_spine",
-        "left_ankle": "left_knee",
-        "right_ankle": "right_knee",
-        "upper_spine": "middle_spine",
-        "left_foot": "left_ankle",
-        "right_foot": "right_ankle",
-        "neck": "upper_spine",
-        "left_clavicle": "upper_spine",
-        "right_clavicle": "upper_spine",
-        "head": "neck",
-        "left_shoulder": "left_clavicle",
-        "right_shoulder": "right_clavicle",
-        "left_elbow": "left_shoulder",
-        "right_elbow": "right_shoulder",
-        "left_wrist": "left_elbow",
-        "right_wrist": "right_elbow",
-        "left_hand": "left_wrist",
-        "right_hand": "right_wrist",
-    },
-)
+# SMPL's joints; its head is the base of the skull, the spine's joints are its own
+SMPL24 = _body("SMPL24", {
+    "pelvis": None, "left_hip": "pelvis", "right_hip": "pelvis",
+    "lower_spine": "pelvis",
+    "left_knee": "left_hip", "right_knee": "right_hip",
+    "middle_spine": "lower_spine",
+    "left_ankle": "left_knee", "right_ankle": "right_knee",
+    "upper_spine": "middle_spine",
+    "left_foot": "left_ankle", "right_foot": "right_ankle",
+    "neck": "upper_spine",
+    "left_clavicle": "upper_spine", "right_clavicle": "upper_spine",
+    "head": "neck",
+    "left_shoulder": "left_clavicle", "right_shoulder": "right_clavicle",
+    "left_elbow": "left_shoulder", "right_elbow": "right_shoulder",
+    "left_wrist": "left_elbow", "right_wrist": "right_elbow",
+    "left_hand": "left_wrist", "right_hand": "right_wrist",
+})  # fmt: skip
 
-OPENPOSE18 = _body(  # OpenPose's COCO model: COCO's joints and the shoulders' midpoint as a neck
-    "OPENPOSE18",
-    {
-        "nose": "neck",
-        "neck": None,
-        "right_shoulder": "neck",
-        "right_elbow": "right_shoulder",
-        "right_wrist": "right_elbow",
-        "left_shoulder": "neck",
-        "left_elbow": "left_shoulder",
-        "left_wrist": "left_elbow",
-        "right_hip": "neck",
-        "right_knee": "right_hip",
-        "right_ankle": "right_knee",
-        "left_hip": "neck",
-        "left_knee": "left_hip",
-        "left_ankle": "left_knee",
-        "right_eye": "nose",
-        "left_eye": "nose",
-        "right_ear": "right_eye",
-        "left_ear": "left_eye",
-    },
-)
+# OpenPose's COCO model: COCO's joints and the shoulders' midpoint as a neck
+OPENPOSE18 = _body("OPENPOSE18", {
+    "nose": "neck", "neck": None, "right_shoulder": "neck", "right_elbow": "right_shoulder",
+    "right_wrist": "right_elbow",
+    "left_shoulder": "neck", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
+    "right_hip": "neck", "right_knee": "right_hip", "right_ankle": "right_knee",
+    "left_hip": "neck", "left_knee": "left_hip", "left_ankle": "left_knee",
+    "right_eye": "nose", "left_eye": "nose",
+    "right_ear": "right_eye", "left_ear": "left_eye",
+})  # fmt: skip
 
 
 def _hand() -> Skeleton:
