@@ -1,6 +1,7 @@
 """Checkers of the exercises of notebook 02. Each gives None, or a sentence on what is wrong.
 
-The notebook takes `check` from here, so that these checkers are registered with it.
+The notebook takes `check` from here, so that these checkers are registered with it. A mistake that
+a checker knows by name is a function with the signature of the answer, which the tests take, too.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from posenb.course.teach.exercises import check, exercise, misfit, number, verdi
 from posenb.flexpose.losses import energy_distance, matching
 from posenb.prior.networks import Discriminator
 
-__all__ = ["check"]
+__all__ = ["ENERGIES", "FROZEN", "PAIRINGS", "SHARES", "TAUS", "check"]
 
 NO_FUNCTION = "expected a function: answer = its name, without brackets."
+Replies = Sequence[tuple[Callable[..., Any], str]]  # (a mistake, what to say to it)
 
 
 @exercise("02.1", title="Write Pose-mixup", minutes=8, difficulty="easy")
@@ -63,53 +65,144 @@ def write_pose_mixup(answer: Callable[[Tensor, int, torch.Generator], Tensor]) -
     return None
 
 
+def whole_tau(
+    widths: Sequence[int], layer: int, u: Tensor, other: Callable[[int], Tensor] = torch.eye
+) -> Tensor:
+    """Eq. 6 with one U; the other blocks are `other`, identities unless said otherwise."""
+    blocks = [other(width) for width in widths]
+    return torch.block_diag(*blocks[: layer - 1], u, *blocks[layer:])
+
+
+def tau_without_u(widths: Sequence[int], layer: int, u: Tensor) -> Tensor:
+    """The identity."""
+    return torch.eye(sum(widths))
+
+
+def tau_transposed(widths: Sequence[int], layer: int, u: Tensor) -> Tensor:
+    """U' in place of U."""
+    return whole_tau(widths, layer, u.T)
+
+
+def tau_of_zeros(widths: Sequence[int], layer: int, u: Tensor) -> Tensor:
+    """0 in place of I."""
+    return whole_tau(widths, layer, u, lambda width: torch.zeros(width, width))
+
+
+def tau_added(widths: Sequence[int], layer: int, u: Tensor) -> Tensor:
+    """I + U in place of U."""
+    return whole_tau(widths, layer, u + torch.eye(len(u)))
+
+
+def tau_counted_from_0(widths: Sequence[int], layer: int, u: Tensor) -> Tensor:
+    """U in the block that follows, the first one after the last."""
+    return whole_tau(widths, layer % len(widths) + 1, u)
+
+
+TAUS: Replies = (
+    (tau_without_u, "U is nowhere in it."),
+    (tau_transposed, "U has been transposed: its block is U itself."),
+    (tau_of_zeros, "the other blocks are 0, which would set their style codes to 0: they are I."),
+    (tau_added, "U's block is I + U: U itself takes the place of I, it is not added to it."),
+    (tau_counted_from_0, "U is one block further on: layers are numbered from 1, coarsest first."),
+)
+
+
 @exercise("02.2", title="Build tau", minutes=8, difficulty="easy")
 def build_tau(answer: Callable[[Sequence[int], int, Tensor], Tensor]) -> str | None:
     """A function (widths, layer, U) -> the block diagonal matrix of Eq. 6."""
     if not callable(answer):
         return NO_FUNCTION
     widths = (3, 4, 4, 2)  # coarsest first
-    identities = [torch.eye(width) for width in widths]
-
-    def with_block(place: int, block: Tensor) -> Tensor:
-        return torch.block_diag(*identities[:place], block, *identities[place + 1 :])
-
     random = torch.Generator().manual_seed(2)
     for layer in (2, 1, 4):
         u = torch.randn(widths[layer - 1], widths[layer - 1], generator=random)
-        right = with_block(layer - 1, u)
+        right = whole_tau(widths, layer, u)
         found = answer(widths, layer, u.clone())
         if complaint := misfit(found, right):
             return complaint
-        zeros = [torch.zeros(width, width) for width in widths]
-        alone = torch.block_diag(*zeros[: layer - 1], u, *zeros[layer:])
-        replies = [
-            (torch.block_diag(*identities), "U is nowhere in it."),
-            (
-                with_block(layer - 1, u.T),
-                "U has been transposed: its block is U itself.",
-            ),
-            (
-                alone,
-                "the other blocks are 0, which would set their style codes to 0: they are I.",
-            ),
-            (
-                alone + torch.eye(sum(widths)),
-                "U's block is I + U: U itself takes the place of I, it is not added to it.",
-            ),
-        ]
-        replies += [
-            (
-                with_block(place, u),
-                f"U is in block {place + 1}, not {layer}: layers are numbered from 1, coarsest "
-                "first.",
-            )
-            for place, width in enumerate(widths)
-            if width == len(u) and place != layer - 1
-        ]
-        if complaint := verdict(found, right, replies):
+        fit = [(mistake(widths, layer, u), reply) for mistake, reply in TAUS]
+        if complaint := verdict(found, right, [(m, r) for m, r in fit if m.shape == right.shape]):
             return complaint
     return None
+
+
+def _between(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cdist(a, b).mean()
+
+
+def _within(x: Tensor) -> Tensor:
+    """Mean distance of two different points."""
+    return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))
+
+
+def energy_biased(a: Tensor, b: Tensor) -> Tensor:
+    """Each point is paired with itself, too."""
+    return 2 * _between(a, b) - _between(a, a) - _between(b, b)
+
+
+def energy_once(a: Tensor, b: Tensor) -> Tensor:
+    """The distances between the samples count once."""
+    return _between(a, b) - _within(a) - _within(b)
+
+
+def energy_halved(a: Tensor, b: Tensor) -> Tensor:
+    """The distances within the samples count half."""
+    return 2 * _between(a, b) - (_within(a) + _within(b)) / 2
+
+
+def energy_negative(a: Tensor, b: Tensor) -> Tensor:
+    """The sign is the other way round."""
+    return -energy_distance(a, b)
+
+
+def energy_added(a: Tensor, b: Tensor) -> Tensor:
+    """The distances within the samples are added."""
+    return 2 * _between(a, b) + _within(a) + _within(b)
+
+
+def energy_between(a: Tensor, b: Tensor) -> Tensor:
+    """The distances within the samples are missing."""
+    return 2 * _between(a, b)
+
+
+def energy_squared(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances."""
+    within = [torch.cdist(x, x).square().sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
+    return 2 * torch.cdist(a, b).square().mean() - within[0] - within[1]
+
+
+def energy_root(a: Tensor, b: Tensor) -> Tensor:
+    """The root of the energy distance."""
+    return energy_distance(a, b).clamp(min=0).sqrt()
+
+
+def energy_sums(a: Tensor, b: Tensor) -> Tensor:
+    """Sums in place of means."""
+    return 2 * torch.cdist(a, b).sum() - torch.cdist(a, a).sum() - torch.cdist(b, b).sum()
+
+
+ENERGIES: Replies = (
+    (
+        energy_biased,
+        "that is the biased one: the zeros on the diagonals, each point with itself, are "
+        "among the pairs. Divide the sum by n (n - 1).",
+    ),
+    (energy_once, "the distances between the samples count twice, 2 E|x - y|."),
+    (
+        energy_halved,
+        "the distances within a sample are halved: n (n - 1) counts each pair in both orders, "
+        "n (n - 1) / 2 each once.",
+    ),
+    (energy_negative, "the sign is the other way round: far apart must be large."),
+    (energy_added, "the distances within each sample are subtracted."),
+    (energy_between, "the distances within each sample are missing."),
+    (
+        energy_squared,
+        "with squared distances only the means of the samples are compared: take distances.",
+    ),
+    (energy_root, "the root is not asked for."),
+    (energy_sums, "those are sums: take the mean of each of the three."),
+)
 
 
 @exercise("02.3", title="Write the energy distance", minutes=10, difficulty="medium")
@@ -123,43 +216,58 @@ def write_the_energy_distance(answer: Callable[[Tensor, Tensor], Any]) -> str | 
     found = number(answer(a.clone(), b.clone()))
     if found is None:
         return "expected one number: the distance of the two samples."
-    between, first, second = torch.cdist(a, b), torch.cdist(a, a), torch.cdist(b, b)
-    within_a, within_b = first.sum() / (7 * 6), second.sum() / (5 * 4)
-    expected = energy_distance(a, b)
-    replies = [
-        (
-            2 * between.mean() - first.mean() - second.mean(),
-            "that is the biased one: the zeros on the diagonals, each point with itself, are "
-            "among the pairs. Divide the sum by n (n - 1).",
-        ),
-        (
-            between.mean() - within_a - within_b,
-            "the distances between the samples count twice, 2 E|x - y|.",
-        ),
-        (
-            2 * between.mean() - within_a / 2 - within_b / 2,
-            "the distances within a sample are halved: n (n - 1) counts each pair in both orders, "
-            "n (n - 1) / 2 each once.",
-        ),
-        (-expected, "the sign is the other way round: far apart must be large."),
-        (
-            2 * between.mean() + within_a + within_b,
-            "the distances within each sample are subtracted.",
-        ),
-        (2 * between.mean(), "the distances within each sample are missing."),
-        (
-            2 * between.square().mean()
-            - first.square().sum() / (7 * 6)
-            - second.square().sum() / (5 * 4),
-            "with squared distances only the means of the samples are compared: take distances.",
-        ),
-        (expected.clamp(min=0).sqrt(), "the root is not asked for."),
-        (
-            2 * between.sum() - first.sum() - second.sum(),
-            "those are sums: take the mean of each of the three.",
-        ),
-    ]
-    return verdict(torch.tensor(found), expected, replies)
+    replies = [(mistake(a, b), reply) for mistake, reply in ENERGIES]
+    return verdict(torch.tensor(found), energy_distance(a, b), replies)
+
+
+def share_in_percent(pairs: int, width: int) -> float:
+    """100 times the share."""
+    return 100 * width / (pairs - width - 1)
+
+
+def share_at_the_pairs(pairs: int, width: int) -> float:
+    """At the pairs of the fit, not at new latents."""
+    return width / pairs
+
+
+def share_left_over(pairs: int, width: int) -> float:
+    """What the fit does not explain of its own pairs."""
+    return 1 - width / pairs
+
+
+def share_without_the_1(pairs: int, width: int) -> float:
+    """The inverse of the mean in place of the mean of the inverse, nearly."""
+    return width / (pairs - width)
+
+
+def share_with_a_constant(pairs: int, width: int) -> float:
+    """As if a constant were fitted, too."""
+    return width / (pairs - width - 2)
+
+
+def share_of_one_number(pairs: int, width: int) -> float:
+    """The part of one of the d numbers."""
+    return 1 / (pairs - width - 1)
+
+
+def share_lost(pairs: int, width: int) -> float:
+    """One minus the share."""
+    return 1 - width / (pairs - width - 1)
+
+
+SHARES: Replies = (
+    (share_in_percent, "that is in per cent: give a share."),
+    (
+        share_at_the_pairs,
+        "that is the share at the very pairs of the fit. At new latents the "
+        "errors of the fit weigh more: mind the mean of the inverse of Z'Z.",
+    ),
+    (share_left_over, "that is what the fit leaves over at its own pairs."),
+    (share_without_the_1, "nearly: the mean of the inverse of Z'Z is I / (n - d - 1)."),
+    (share_with_a_constant, "that is with a constant fitted, too; here there is none."),
+    (share_of_one_number, "that is the part of one of the d numbers: they add up."),
+    (share_lost, "that is what is lost, and the question is for what is kept."),
+)
 
 
 @exercise("02.4", title="Why random pairs collapse", minutes=12, difficulty="medium")
@@ -180,22 +288,75 @@ def why_random_pairs_collapse(answer: Callable[[int, int], Any]) -> str | None:
         if abs(found / measured - 1) < 0.03:
             continue
         told = f"for {pairs} pairs and {width} numbers a latent, a simulation keeps {measured:.3f}"
-        replies = {
-            100 * width / (pairs - width - 1): "that is in per cent: give a share.",
-            width / pairs: "that is the share at the very pairs of the fit. At new latents the "
-            "errors of the fit weigh more: mind the mean of the inverse of Z'Z.",
-            1 - width / pairs: "that is what the fit leaves over at its own pairs.",
-            width / (pairs - width): "nearly: the mean of the inverse of Z'Z is I / (n - d - 1).",
-            width / (pairs - width - 2): "that is with a constant fitted, too; here there is none.",
-            1 / (pairs - width - 1): "that is the part of one of the d numbers: they add up.",
-            1 - width / (pairs - width - 1): "that is what is lost, and the question is for what "
-            "is kept.",
-        }
-        for value, reply in replies.items():
-            if abs(found - value) < 1e-4:
+        for mistake, reply in SHARES:
+            if abs(found - mistake(pairs, width)) < 1e-4:
                 return f"{told}, your answer {found:.3f}: {reply}"
         return f"{told}, your answer {found:.3f}."
     return None
+
+
+def _distances(generated: Tensor, target: Tensor) -> Tensor:
+    return torch.cdist(generated.flatten(1), target.flatten(1))
+
+
+def _assignment(cost: Tensor) -> Tensor:
+    return torch.from_numpy(linear_sum_assignment(cost.double().numpy())[1])
+
+
+def pairs_as_they_came(generated: Tensor, target: Tensor) -> Tensor:
+    """Not matched at all."""
+    return torch.arange(len(generated))
+
+
+def pairs_backwards(generated: Tensor, target: Tensor) -> Tensor:
+    """Of each target, its generated pose."""
+    return matching(generated, target).argsort()
+
+
+def pairs_by_distance(generated: Tensor, target: Tensor) -> Tensor:
+    """The least sum of distances, not of squared ones."""
+    return _assignment(_distances(generated, target))
+
+
+def pairs_greedy(generated: Tensor, target: Tensor) -> Tensor:
+    """In the order of the poses, each the nearest target that is free."""
+    left, chosen = _distances(generated, target), []
+    for row in range(len(left)):
+        chosen.append(int(left[row].argmin()))
+        left[:, chosen[-1]] = torch.inf
+    return torch.tensor(chosen)
+
+
+def pairs_far_apart(generated: Tensor, target: Tensor) -> Tensor:
+    """The largest sum of squared distances."""
+    return _assignment(-_distances(generated, target).square())
+
+
+def pairs_nearest(generated: Tensor, target: Tensor) -> Tensor:
+    """Each pose its nearest target, which may be used many times."""
+    return _distances(generated, target).argmin(1)
+
+
+PAIRINGS: Replies = (
+    (pairs_as_they_came, "that is the order they came in: no pose has been matched."),
+    (
+        pairs_backwards,
+        "the right pairs, the other way round: position i must say which target belongs to "
+        "generated pose i.",
+    ),
+    (
+        pairs_by_distance,
+        "these pairs have the least sum of distances; here squared distances are summed, so "
+        "that a shift of one whole set changes nothing.",
+    ),
+    (pairs_greedy, "the nearest first is greedy: late poses get what is left."),
+    (pairs_far_apart, "these pairs are as far apart as can be: minimise."),
+    (
+        pairs_nearest,
+        "every pose has its nearest target, so some targets are used many times and others "
+        "never: each belongs to exactly one pose.",
+    ),
+)
 
 
 @exercise("02.5", title="Pair by optimal transport", minutes=12, difficulty="hard")
@@ -215,38 +376,54 @@ def pair_by_optimal_transport(answer: Callable[[Tensor, Tensor], Any]) -> str | 
         )
     if found.min() < 0 or found.max() >= count:
         return f"there are {count} targets, numbered from 0; found {int(found.max())}."
-    distances = torch.cdist(generated.flatten(1), target.flatten(1))
-    if torch.equal(found, distances.argmin(1)):
-        return (
-            f"every pose has its nearest target, but only {len(found.unique())} of {count} targets "
-            "are used: each belongs to exactly one pose."
-        )
-    if len(found.unique()) < count:
-        return f"only {len(found.unique())} of {count} targets are used: each belongs to one pose."
-    right = matching(generated, target)
-    rows = torch.arange(count)
-    cost, least = (float(distances[rows, order].square().sum()) for order in (found, right))
-    if cost < least * (1 + 1e-5):
+    right, rows = matching(generated, target), torch.arange(count)
+    squared = _distances(generated, target).square()
+    cost, least = (float(squared[rows, order].sum()) for order in (found, right))
+    once = len(found.unique()) == count
+    if once and cost < least * (1 + 1e-5):
         return None
-    replies = [
-        (rows, "that is the order they came in: nobody has been matched."),
-        (
-            right.argsort(),
-            "the right pairs, the other way round: position i must say which target belongs to "
-            "generated pose i.",
-        ),
-        (
-            _assignment(distances),
-            "these pairs have the least sum of distances; here squared distances are summed, so "
-            "that a shift of one whole set changes nothing.",
-        ),
-        (_greedy(distances), "the nearest first is greedy: late poses get what is left."),
-        (_assignment(-distances.square()), "these pairs are as far apart as can be: minimise."),
-    ]
-    for mistake, reply in replies:
-        if torch.equal(found, mistake):
+    for mistake, reply in PAIRINGS:
+        if torch.equal(found, mistake(generated, target)):
             return reply
+    if not once:
+        return f"only {len(found.unique())} of {count} targets are used: each belongs to one pose."
     return f"these pairs cost {cost:.1f} in squared distances; there are some for {least:.1f}."
+
+
+def _names(critic: Discriminator, *starts: str) -> set[str]:
+    """Parameters whose names start with one of these."""
+    return {name for name, _ in critic.named_parameters() if name.startswith(starts)}
+
+
+def coarse(critic: Discriminator) -> set[str]:
+    """What works below 32 pixels, and learns: the wrong half."""
+    return _names(critic, "blocks.16.", "blocks.8.", "last.", "head.")
+
+
+def all_frozen(critic: Discriminator) -> set[str]:
+    """Every parameter."""
+    return _names(critic, "")
+
+
+def frozen_from_16(critic: Discriminator) -> set[str]:
+    """The block at 16 pixels, too."""
+    return (all_frozen(critic) - coarse(critic)) | _names(critic, "blocks.16.")
+
+
+def frozen_without_read(critic: Discriminator) -> set[str]:
+    """All fine blocks, but not the first look at the colours."""
+    return all_frozen(critic) - coarse(critic) - _names(critic, "read.")
+
+
+FROZEN: Replies = (
+    (all_frozen, "all of it is frozen: nothing would learn to tell target from generated."),
+    (coarse, "those are the ones that learn: what sees fine detail must stay frozen."),
+    (
+        frozen_without_read,
+        "the first look at the colours, read, sees the full image: freeze it, too.",
+    ),
+    (frozen_from_16, "the block at 16 pixels learns: only 32 pixels and finer are frozen."),
+)
 
 
 @exercise("02.6", title="FreezeD's choice", minutes=8, difficulty="hard")
@@ -268,18 +445,12 @@ def freeze_ds_choice(answer: Callable[[Discriminator], Iterable[str]]) -> str | 
                 f"a discriminator of {resolution} pixels has no parameter {min(strangers)!r}: look "
                 "at the names of the one that is given."
             )
-        coarse = ("blocks.16.", "blocks.8.", "last.", "head.")
-        wanted = {name for name in names if not name.startswith(coarse)}
+        wanted = names - coarse(critic)
         if found == wanted:
             continue
-        if found == names:
-            return "all of it is frozen: nothing would learn to tell target from generated."
-        if found == names - wanted:
-            return "those are the ones that learn: what sees fine detail must stay frozen."
-        if found == {name for name in wanted if not name.startswith("read.")}:
-            return "the first look at the colours, read, sees the full image: freeze it, too."
-        if found == wanted | {name for name in names if name.startswith("blocks.16.")}:
-            return "the block at 16 pixels learns: only 32 pixels and finer are frozen."
+        for mistake, reply in FROZEN:
+            if found == mistake(critic):
+                return reply
         if missing := wanted - found:
             return f"{min(missing)} works at 32 pixels or finer, and must be frozen."
         return f"{min(found - wanted)} works below 32 pixels, and must learn."
@@ -295,16 +466,3 @@ def simulated_share(pairs: int, width: int, trials: int = 4000) -> float:
     fitted = torch.linalg.lstsq(latents, targets).solution  # (trials, width, 8)
     new = torch.randn(trials, 16, width, generator=random, dtype=torch.float64)
     return float((new @ fitted).square().mean())  # the targets' variance is 1
-
-
-def _assignment(cost: Tensor) -> Tensor:
-    return torch.from_numpy(linear_sum_assignment(cost.double().numpy())[1])
-
-
-def _greedy(distances: Tensor) -> Tensor:
-    """In the order of the poses, each the nearest target that is free."""
-    left, chosen = distances.clone(), []
-    for row in range(len(left)):
-        chosen.append(int(left[row].argmin()))
-        left[:, chosen[-1]] = torch.inf
-    return torch.tensor(chosen)

@@ -69,76 +69,19 @@ def tau(widths: Any, layer: int, u: Any) -> Any:
     return torch.block_diag(*blocks)
 
 
-def tau_from_zero(widths: Any, layer: int, u: Any) -> Any:
-    blocks = [torch.eye(width) for width in widths]
-    blocks[layer % len(widths)] = u
-    return torch.block_diag(*blocks)
-
-
-def tau_zeros(widths: Any, layer: int, u: Any) -> Any:
-    blocks = [torch.zeros(width, width) for width in widths]
-    blocks[layer - 1] = u
-    return torch.block_diag(*blocks)
-
-
 def energy(a: Any, b: Any) -> Any:
     within = [torch.cdist(x, x).sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
     return 2 * torch.cdist(a, b).mean() - sum(within)
 
 
-def energy_biased(a: Any, b: Any) -> Any:
-    return 2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()
-
-
-def energy_once(a: Any, b: Any) -> Any:
-    return energy(a, b) - torch.cdist(a, b).mean()
-
-
-def energy_squared(a: Any, b: Any) -> Any:
-    within = [torch.cdist(x, x).square().sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
-    return 2 * torch.cdist(a, b).square().mean() - sum(within)
-
-
-def energy_half_pairs(a: Any, b: Any) -> Any:
-    within = [torch.cdist(x, x).triu().sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
-    return 2 * torch.cdist(a, b).mean() - sum(within)
-
-
-def between(generated: Any, target: Any) -> Any:
-    return torch.cdist(generated.flatten(1), target.flatten(1))
-
-
 def pairing(generated: Any, target: Any) -> Any:
-    return linear_sum_assignment(between(generated, target).square().numpy())[1]
-
-
-def pairing_plain(generated: Any, target: Any) -> Any:
-    return linear_sum_assignment(between(generated, target).numpy())[1]
-
-
-def pairing_backwards(generated: Any, target: Any) -> Any:
-    return pairing(target, generated)
-
-
-def pairing_nearest(generated: Any, target: Any) -> Any:
-    return between(generated, target).argmin(1)
-
-
-def pairing_greedy(generated: Any, target: Any) -> Any:
-    cost, chosen = between(generated, target), []
-    for row in cost:
-        row[chosen] = torch.inf
-        chosen.append(int(row.argmin()))
-    return chosen
+    distances = torch.cdist(generated.flatten(1), target.flatten(1))
+    return linear_sum_assignment(distances.square().numpy())[1]
 
 
 def frozen(critic: Any) -> Any:
     fine = ("read.", *(f"blocks.{size}." for size in (32, 64, 128)))
     return {name for name, _ in critic.named_parameters() if name.startswith(fine)}
-
-
-def learning(critic: Any) -> Any:
-    return {name for name, _ in critic.named_parameters()} - frozen(critic)
 
 
 RIGHT: list[tuple[str, Any]] = [
@@ -169,43 +112,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ("02.1", lambda poses, count, generator: mixup(poses, count + 1, generator), "shape"),
     ("02.1", lambda poses, count, generator: None, "return"),
     ("02.1", 0.5, "function"),
-    ("02.2", tau_from_zero, "numbered from 1"),
-    ("02.2", tau_zeros, "they are I"),
-    ("02.2", lambda widths, layer, u: tau(widths, layer, u.T), "transposed"),
-    ("02.2", lambda widths, layer, u: torch.eye(sum(widths)), "nowhere"),
-    ("02.2", lambda widths, layer, u: tau(widths, layer, u + torch.eye(len(u))), "not added"),
+    *(("02.2", mistake, reply) for mistake, reply in exercises.TAUS),
     ("02.2", lambda widths, layer, u: u, "shape"),
-    ("02.3", energy_biased, "biased"),
-    ("02.3", energy_once, "twice"),
-    ("02.3", energy_squared, "squared"),
-    ("02.3", energy_half_pairs, "halved"),
-    ("02.3", lambda a, b: -energy(a, b), "sign"),
-    ("02.3", lambda a, b: energy(a, b).sqrt(), "root"),
+    *(("02.3", mistake, reply) for mistake, reply in exercises.ENERGIES),
     ("02.3", lambda a, b: torch.cdist(a, b), "one number"),
-    ("02.4", lambda pairs, width: width / pairs, "at the very pairs"),
-    ("02.4", lambda pairs, width: width / (pairs - width), "n - d - 1"),
-    ("02.4", lambda pairs, width: 1 / (pairs - width - 1), "add up"),
-    ("02.4", lambda pairs, width: 1 - width / pairs, "own pairs"),
-    ("02.4", lambda pairs, width: width / (pairs - width - 2), "constant"),
-    ("02.4", lambda pairs, width: 100 * width / (pairs - width - 1), "per cent"),
+    *(("02.4", mistake, reply) for mistake, reply in exercises.SHARES),
     ("02.4", lambda pairs, width: 0.0, "simulation"),
     ("02.4", lambda pairs, width: "most", "one number"),
-    ("02.5", pairing_plain, "squared"),
-    ("02.5", pairing_backwards, "other way round"),
-    ("02.5", pairing_nearest, "exactly one"),
-    ("02.5", pairing_greedy, "greedy"),
-    ("02.5", lambda generated, target: range(len(target)), "order they came in"),
-    ("02.5", lambda generated, target: between(generated, target), "whole numbers"),
-    ("02.5", lambda generated, target: losses.matching(generated, -target), "far apart"),
+    *(("02.5", mistake, reply) for mistake, reply in exercises.PAIRINGS),
+    ("02.5", lambda generated, target: target.flatten(1), "whole numbers"),
+    ("02.5", lambda generated, target: [0] * len(target), "only 1 of 40"),
     ("02.5", lambda generated, target: losses.matching(generated, target.flip(-1)), "cost"),
-    ("02.6", learning, "the ones that learn"),
-    ("02.6", lambda critic: {name for name, _ in critic.named_parameters()}, "all of it"),
-    ("02.6", lambda critic: {n for n in frozen(critic) if "read" not in n}, "colours"),
-    (
-        "02.6",
-        lambda critic: frozen(critic) | {n for n in learning(critic) if "blocks.16" in n},
-        "16 pixels learns",
-    ),
+    *(("02.6", mistake, reply) for mistake, reply in exercises.FROZEN),
     ("02.6", lambda critic: {"read.weight", "blocks.256.first.weight"}, "no parameter"),
     ("02.6", lambda critic: "read.weight", "set or list"),
     ("02.6", lambda critic: {n for n in frozen(critic) if n.endswith("weight")}, "32 pixels"),
