@@ -199,6 +199,9 @@ def adapt(
 ) -> Adapted:
     """Learn tau from a few target poses (FlexPose, Sec. 3.3).
 
+    The default objective is ours, not the paper's, at layers 1 to 3. The paper's method is
+    `adapt(..., layers=(3,), objective="paper")`; who compares with the paper asks for that.
+
     Args:
         generator: g_s; it stays as it is.
         few_shot: T, at least 2 poses, cropped as the generator's were. Joints that are not visible
@@ -206,10 +209,11 @@ def adapt(
         layers: l of the U_l, 1 the coarsest (Eq. 6).
         shots_mixed: |T*|, number of Pose-mixup's mixtures (Eq. 7); 0 takes the shots themselves.
         objective: `paper` gives every latent code a pose for good and compares images through
-            Gamma (Eq. 5); `transport` does the same but matches latents to poses by optimal
-            transport, again and again; `distribution`, the default, is ours and needs no pairs:
-            energy distance between beta's keypoints and T*, and a term that wants every picture to
-            show, seen through Gamma, what beta reads in it (Eq. 8 as a loss).
+            Gamma (Eq. 5, read so that latents are drawn independently of the mixtures);
+            `transport` does the same but matches latents to poses by optimal transport, again and
+            again; `distribution`, the default, is ours and needs no pairs: energy distance between
+            beta's keypoints and T*, and a term that wants every picture to show, seen through
+            Gamma, what beta reads in it (Eq. 8 as a loss).
         seed: of mixtures, latents and batches.
         bias: give tau a vector, too; see `StyleTransfer`.
         linear: False takes a small network in place of U; see `StyleTransfer`.
