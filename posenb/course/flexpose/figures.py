@@ -363,8 +363,7 @@ def _knees(keypoints: Tensor) -> Tensor:
 
 def _shares(keypoints: Tensor) -> dict[str, float]:
     """Mean share of some bones in the sum of all bones' lengths, percent."""
-    parents, children = torch.tensor(BODY17.bones).T
-    lengths = (keypoints[:, children] - keypoints[:, parents]).norm(dim=-1)  # (N, 16)
+    lengths = BODY17.bone_lengths(keypoints)  # (N, 16)
     shares = 100 * (lengths / lengths.sum(1, keepdim=True)).mean(0)
     places = {name: (BODY17.index(a), BODY17.index(b)) for name, (a, b) in BONES.items()}
     return {name: float(shares[BODY17.bones.index(bone)]) for name, bone in places.items()}
