@@ -1,4 +1,4 @@
-"""What every test runs under: no network, repeatable examples, the folder of the project."""
+"""What every test runs under: no network, repeatable examples, a fair share of the cores."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ os.environ["POSENB_PROFILE"] = "quick"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.pop("POSENB_FIGURES", None)  # a test run leaves the saved figures as they are
 
+# `pytest -n 2` runs two workers side by side: each takes its share of the cores, and so do the
+# kernels and commands that it starts. PyTorch reads this when it is imported, which is later.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
+
 # Two runs of the tests try the same examples; a slow machine is not a failure.
 settings.register_profile("posenb", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("posenb")
@@ -30,3 +36,14 @@ settings.load_profile("posenb")
 def repository() -> Path:
     """The folder that holds README.md."""
     return ROOT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a test with a longer timeout comes first and goes by itself.
+
+    So the workers end together. The other tests of a file share what the file trains: one worker.
+    """
+    for item in items:
+        alone = item.get_closest_marker("timeout") is not None
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
