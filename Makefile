@@ -1,7 +1,8 @@
 # make lab    open the course in JupyterLab
+# make check  run what is quick: format, lint, types, imports, the tests not marked slow
 # make test   run everything: format, lint, types, imports, unit tests, notebooks
 #
-# Both make .venv and install into it the first time, and again only when
+# All make .venv and install into it the first time, and again only when
 # requirements.txt, pyproject.toml or this file changed.
 
 PYTHON ?= python3
@@ -10,10 +11,12 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Two workers, each on one core; a file of tests stays on one of them (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint requirements clean
+.PHONY: help lab check test lint requirements clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -43,8 +46,12 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A test that takes long here should say so: @pytest.mark.slow.
+check: lint
+	$(PYTEST) -m "not slow" --timeout 60 $(PYTEST_ARGS)
+
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # Needs uv, which is not among the requirements: only whoever changes a version runs this.
 requirements:

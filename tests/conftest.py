@@ -21,11 +21,10 @@ os.environ["POSENB_PROFILE"] = "quick"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.pop("POSENB_FIGURES", None)  # a test run leaves the saved figures as they are
 
-# `pytest -n 2` runs two workers side by side: each takes its share of the cores, and so do the
-# kernels and commands that it starts. PyTorch reads this when it is imported, which is later.
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-if WORKERS > 1:
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // WORKERS))
+# `pytest -n 2` runs two workers side by side: one core, so one thread, for each and for the kernels
+# and commands that it starts. PyTorch reads this when it is imported, which is later.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # Two runs of the tests try the same examples; a slow machine is not a failure.
 settings.register_profile("posenb", derandomize=True, deadline=None, max_examples=50)

@@ -175,6 +175,7 @@ def test_cards_lie_in_the_repository(repository: Path, monkeypatch: pytest.Monke
     assert sweep.card_path("flexpose.table1") == expected
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_make_one_card(tmp_path: Path) -> None:
     def meanwhile(row: dict[str, Any], seed: int) -> dict[str, float]:
         with pytest.raises(ValueError, match=r"another process is writing .*table1\.json: wait"):

@@ -20,6 +20,8 @@ from posenb.world.drawing import draw_skeletons
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, COCO17, MPII16
 
+pytestmark = pytest.mark.slow
+
 QUICK = Recipe(steps=4, batch=8, rematch=2)
 
 

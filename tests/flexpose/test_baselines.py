@@ -11,6 +11,8 @@ from posenb.flexpose import Readers, Recipe, baselines
 from posenb.prior import training
 from posenb.prior.networks import Generator
 
+pytestmark = pytest.mark.slow
+
 QUICK = Recipe(steps=2, batch=8)
 
 

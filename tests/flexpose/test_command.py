@@ -19,6 +19,8 @@ from posenb.flexpose.weights import Variant
 from posenb.train import checkpoints
 from posenb.world import domains
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:

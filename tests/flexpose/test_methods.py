@@ -28,6 +28,8 @@ from posenb.world import domains, faces
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, FACE68, Skeleton
 
+pytestmark = pytest.mark.slow
+
 QUICK = Recipe(steps=4, batch=4, learning_rate=1e-3, rematch=2)
 TASKS = (AdaptTask, AdaGanTask, PriorTask)
 LEARN: dict[str, tuple[Callable[..., Adapted], dict[str, Any]]] = {

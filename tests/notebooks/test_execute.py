@@ -10,6 +10,8 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
+pytestmark = pytest.mark.slow
+
 
 def write(folder: Path, *sources: str) -> Path:
     path = folder / "a.ipynb"

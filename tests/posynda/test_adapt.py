@@ -28,6 +28,8 @@ from posenb.train import loop, runtime
 from posenb.train.checkpoints import state_hash
 from posenb.world.cameras import Camera
 
+pytestmark = pytest.mark.slow
+
 T = 5
 DIFFUSION = GaussianDiffusion(50)
 QUICK = Adaptation(steps=4, batch=6, warm_up=0.5, hypotheses=2)

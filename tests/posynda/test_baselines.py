@@ -16,6 +16,8 @@ from posenb.train import loop
 from posenb.train.checkpoints import state_hash
 from posenb.world.cameras import Camera
 
+pytestmark = pytest.mark.slow
+
 T = 5
 DIFFUSION = GaussianDiffusion(50)
 QUICK = Game(steps=4, batch=6)

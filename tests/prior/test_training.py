@@ -27,6 +27,8 @@ from posenb.world import datasets, domains, faces, motion
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17, FACE68, HAND21, Skeleton
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TINY = PriorRecipe(
     resolution=64, small_images=8 * 20, images=8 * 12, poses=300, batch=8, width=0.1, seed=1

@@ -22,6 +22,8 @@ from posenb.world import domains, faces
 from posenb.world.drawing import draw_skeletons
 from posenb.world.skeletons import BODY17, FACE68, HAND21
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def regressor() -> prior.KeypointRegressor:
@@ -84,7 +86,7 @@ def test_sampling_is_seeded_and_batched(regressor: prior.KeypointRegressor) -> N
 @pytest.mark.parametrize("name", domains.names())
 def test_beta_reads_every_domain(name: str, regressor: prior.KeypointRegressor) -> None:
     """To a pixel of 64 on clean images, and little worse on damaged ones."""
-    keypoints = domains.get(name).sample(300, 0, "test").keypoints
+    keypoints = domains.get(name).sample(150, 0, "test").keypoints
     images = draw_skeletons(keypoints, BODY17, 64)
     with torch.no_grad():
         clean = (regressor(images) - keypoints).norm(dim=-1).mean()
@@ -96,7 +98,7 @@ def test_beta_reads_every_domain(name: str, regressor: prior.KeypointRegressor) 
 @pytest.mark.parametrize("name", faces.names())
 def test_beta_reads_every_face_domain(name: str) -> None:
     """A landmark to half a pixel of 64, sharp or damaged: brows and lips are pixels apart."""
-    keypoints = faces.get(name).sample(300, 0, "test").keypoints
+    keypoints = faces.get(name).sample(150, 0, "test").keypoints
     images, regressor = draw_skeletons(keypoints, FACE68, 64), prior.load_regressor(skeleton=FACE68)
     with torch.no_grad():
         clean = (regressor(images) - keypoints).norm(dim=-1).mean()

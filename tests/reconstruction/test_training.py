@@ -30,6 +30,8 @@ from posenb.train import checkpoints, loop
 from posenb.world.rendering import Rendered, render
 from posenb.world.skeletons import BODY17
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TINY = DetectorRecipe(images=48, size=32, batch=8, seed=3)
 

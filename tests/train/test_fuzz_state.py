@@ -14,6 +14,7 @@ state = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", state.KINDS)
 def test_damaged_files_are_read_or_refused_by_name(kind: str, tmp_path: Path) -> None:
     ends = state.run(kind, 20, tmp_path)

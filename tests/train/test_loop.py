@@ -132,6 +132,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert checkpoints.state_hash(first.state_dict()) == checkpoints.state_hash(second.state_dict())
 
 
+@pytest.mark.slow
 def test_kill_and_resume_gives_the_same_bits(tmp_path: Path) -> None:
     checkpoint = tmp_path / "tiny.pt"
     process = start_training(checkpoint)
@@ -148,6 +149,7 @@ def test_kill_and_resume_gives_the_same_bits(tmp_path: Path) -> None:
     assert history.rows == reference.rows
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_returns(tmp_path: Path, number: signal.Signals) -> None:
@@ -291,6 +293,7 @@ def test_several_processes_need_a_group(monkeypatch: pytest.MonkeyPatch) -> None
         loop.average_gradients(nn.Linear(2, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="gloo under torchrun is tried on Linux and macOS")
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     checkpoint = tmp_path / "tiny.pt"
@@ -326,6 +329,7 @@ specification.loader.exec_module(tiny)
 """
 
 
+@pytest.mark.slow
 def test_progress_and_stop_button_in_a_notebook() -> None:
     pytest.importorskip("ipykernel")
     manager = pytest.importorskip("jupyter_client.manager")
@@ -424,6 +428,7 @@ def test_a_sound_state_of_any_optimiser_is_taken(kind: str, tmp_path: Path) -> N
             loop.fit(Task(), 6, checkpoint=checkpoint, progress=False)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_to_one_checkpoint(tmp_path: Path) -> None:
     checkpoint = tmp_path / "a.pt"
     script = (

@@ -16,6 +16,8 @@ from posenb.world import domains
 from posenb.world.datasets import DatasetError
 from posenb.world.poses import PoseSet
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "fuzz" / "files.py"
 
 

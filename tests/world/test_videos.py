@@ -13,6 +13,8 @@ from posenb.world.filming import film, shots
 from posenb.world.looks import LAB, LOOKS, SYNTHETIC, Look
 from posenb.world.rendering import render
 
+pytestmark = pytest.mark.slow
+
 SIZE = 40
 BODIES = ("synthetic", "lab", "outdoor")
 # What changes from frame to frame beside the person: the sensor's noise, and shadows.

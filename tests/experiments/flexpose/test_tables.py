@@ -18,6 +18,8 @@ from posenb.world import datasets, domains, faces
 from posenb.world.poses import PoseSet
 from posenb.world.skeletons import BODY17, FACE68
 
+pytestmark = pytest.mark.slow
+
 COUNT = 150
 
 

@@ -22,6 +22,8 @@ from posenb.world.cameras import look_at
 from posenb.world.datasets import DatasetError, human36m, mpi_inf_3dhp, short_name
 from posenb.world.skeletons import BODY17, DHP17, SMPL24, convert
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 5
 LONG = 12  # frames of a film: two whole windows, and one that is padded
 MOVING = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # of Human3.6M's 32

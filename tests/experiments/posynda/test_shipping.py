@@ -18,6 +18,8 @@ from posenb.posynda.lifting import LiftTask
 from posenb.posynda.networks import LoRA
 from posenb.train import checkpoints, runtime
 
+pytestmark = pytest.mark.slow
+
 TINY = Scale(
     frames=5,
     source=24,

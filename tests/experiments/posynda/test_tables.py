@@ -18,6 +18,8 @@ from posenb.posynda.hypotheses import project
 from posenb.world.clips import load_real_clip
 from posenb.world.skeletons import BODY17
 
+pytestmark = pytest.mark.slow
+
 TINY = Scale(
     frames=5,
     source=24,

@@ -14,6 +14,8 @@ from posenb.experiments.reconstruction import tables
 from posenb.reconstruction.networks import Detection, KeypointDetector
 from posenb.world.skeletons import BODY17
 
+pytestmark = pytest.mark.slow
+
 METRICS = {"PCK", "limbs", "depth (mm)", *tables.GROUPS}
 SHIPPED = pytest.mark.skipif(
     "synthetic" not in reconstruction.detectors(), reason="the detector is not trained yet"
