@@ -18,6 +18,7 @@ from torch import Tensor
 from posenb.world import domains
 from posenb.world.cameras import Camera
 from posenb.world.domains import IMAGE_WIDTH, Domain
+from posenb.world.poses import moved, some
 from posenb.world.recipes import Shelf, Split
 from posenb.world.skeletons import BODY17, Skeleton
 
@@ -75,26 +76,11 @@ class Windows:
 
     def __getitem__(self, index: slice | Tensor) -> Windows:
         """Some of the windows."""
-        chosen = torch.arange(len(self), device=self.keypoints.device)[index]
-        return Windows(
-            self.keypoints[chosen],
-            self.camera[chosen],
-            None if self.joints3d is None else self.joints3d[chosen],
-            None if self.root is None else self.root[chosen],
-            tuple(self.action[i] for i in chosen.tolist()),
-            tuple(self.subject[i] for i in chosen.tolist()),
-            self.skeleton,
-        )
+        return some(self, torch.arange(len(self), device=self.keypoints.device)[index])
 
     def to(self, device: torch.device | str) -> Windows:
         """The same windows on another device."""
-        return replace(
-            self,
-            keypoints=self.keypoints.to(device),
-            camera=self.camera.to(device),
-            joints3d=None if self.joints3d is None else self.joints3d.to(device),
-            root=None if self.root is None else self.root.to(device),
-        )
+        return moved(self, device)
 
 
 def sample(

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from posenb.world import recipes
 from posenb.world.cameras import AIM, Camera, around
 from posenb.world.motion import (
     KINEMATIC_PARENTS,
@@ -35,15 +36,7 @@ from posenb.world.motion import (
     mirror_path,
 )
 from posenb.world.poses import PoseSet
-from posenb.world.recipes import (
-    Shelf,
-    Split,
-    between,
-    check_choices,
-    check_draw,
-    draw_subjects,
-    generator,
-)
+from posenb.world.recipes import Shelf, Split, between
 from posenb.world.rotations import (
     about_y,
     quaternion_to_matrix,
@@ -174,7 +167,7 @@ class Domain:
         """
         if self.crop not in ("box", "root"):
             raise ValueError(f"domain {self.name}: crop must be box or root, found {self.crop!r}")
-        check_choices(f"domain {self.name}", "action", self.actions)
+        recipes.check_choices(f"domain {self.name}", "action", self.actions)
 
     def sample(self, count: int, seed: int, split: Split = "train") -> PoseSet:
         """Draw poses of this domain.
@@ -192,7 +185,7 @@ class Domain:
         Raises:
             ValueError: for a count below 1, an unknown split, action or bone group.
         """
-        random = generator(self.name, split, seed)
+        random = recipes.generator(self.name, split, seed)
         scenes, path = _scenes(self, count, 1, 1.0, split, random)
         joints = self.annotate(_stand(scenes, path)[:, 0])  # (N, 17, 3)
         camera = scenes.camera.crop(*self.frame(scenes.camera, joints))
@@ -206,7 +199,7 @@ class Domain:
         Raises:
             ValueError: as `sample`.
         """
-        scenes, _ = _scenes(self, count, 1, 1.0, split, generator(self.name, split, seed))
+        scenes, _ = _scenes(self, count, 1, 1.0, split, recipes.generator(self.name, split, seed))
         return scenes._replace(rotations=scenes.rotations[:, 0])
 
     def sample_motion(
@@ -232,7 +225,7 @@ class Domain:
         """
         if frames < 1 or not fps > 0:
             raise ValueError(f"frames must be at least 1 and fps above 0, found {frames} and {fps}")
-        random = generator(self.name, "motion", split, seed)
+        random = recipes.generator(self.name, "motion", split, seed)
         scenes, path = _scenes(self, count, frames, fps, split, random)
         joints = self.annotate(_stand(scenes, path))
         return MotionSet(joints, scenes.camera, scenes.action, scenes.subject)
@@ -269,7 +262,7 @@ def _scenes(
 
     Paths are metres from its place, for legs as long as the recordings'.
     """
-    check_draw(count, split)
+    recipes.check_draw(count, split)
     rotations, path, action = _poses(domain, count, frames, fps, split, random)
     offsets, subject = _bodies(domain, count, split, random)
     matrices, turn, place, camera = _film(domain, rotations, random)
@@ -342,7 +335,7 @@ def _bodies(
     domain: Domain, count: int, split: Split, random: torch.Generator
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Bone offsets (N, 17, 3) in metres and the ids of the subjects they belong to."""
-    people = generator(domain.name, "bodies")
+    people = recipes.generator(domain.name, "bodies")
     spread = torch.randn(domain.subjects, 1 + len(BONE_GROUPS), generator=people)
     factors = torch.exp(domain.subject_spread * spread)  # (subjects, 1 + groups)
     ratios = dict(domain.bone_ratios)
@@ -357,7 +350,7 @@ def _bodies(
     # A shoulder's height is the torso's matter, not the shoulders'.
     for joint in BONE_GROUPS["shoulders"]:
         offsets[:, joint, 1] = scale[:, BONE_GROUPS["torso"][0]] * REST_OFFSETS[joint, 1]
-    chosen, ids = draw_subjects(domain.name, domain.subjects, count, split, random)
+    chosen, ids = recipes.draw_subjects(domain.name, domain.subjects, count, split, random)
     return offsets[chosen], ids
 
 

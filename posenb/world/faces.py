@@ -21,20 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from posenb.world import recipes
 from posenb.world.cameras import Camera, look_at
 from posenb.world.motion import between_keys, smooth
 from posenb.world.poses import PoseSet
-from posenb.world.recipes import (
-    Shelf,
-    Split,
-    between,
-    check_choices,
-    check_draw,
-    check_known,
-    check_subjects,
-    draw_subjects,
-    generator,
-)
+from posenb.world.recipes import Shelf, Split, between
 from posenb.world.rotations import yaw_pitch_roll
 from posenb.world.skeletons import FACE68
 
@@ -180,10 +171,10 @@ class FaceDomain:
                 weight, with too few subjects, or a camera inside the head.
         """
         owner = f"face domain {self.name}"
-        check_choices(owner, "expression", self.expressions)
-        check_known(owner, "expression", self.expressions, EXPRESSIONS)
-        check_known(owner, "shape", self.convention, SHAPES)
-        check_subjects(owner, self.subjects)
+        recipes.check_choices(owner, "expression", self.expressions)
+        recipes.check_known(owner, "expression", self.expressions, EXPRESSIONS)
+        recipes.check_known(owner, "shape", self.convention, SHAPES)
+        recipes.check_subjects(owner, self.subjects)
         if not 0.3 <= self.distance[0] <= self.distance[1] or self.margin <= 0:
             raise ValueError(
                 f"{owner}: distances must be at least 0.3 m, the nearest first, "
@@ -206,7 +197,7 @@ class FaceDomain:
         Raises:
             ValueError: for a count below 1 or an unknown split.
         """
-        random = generator(self.name, split, seed)
+        random = recipes.generator(self.name, split, seed)
         shape, scenes = _scenes(self, count, split, random)
         points = face(shape, scenes.moves[:, 0])  # (N, 68, 3)
         turn = yaw_pitch_roll(*scenes.angles[:, 0].unbind(-1))  # (N, 3, 3)
@@ -226,10 +217,10 @@ class FaceDomain:
         Raises:
             ValueError: as `sample`.
         """
-        _, scenes = _scenes(self, count, split, generator(self.name, split, seed))
+        _, scenes = _scenes(self, count, split, recipes.generator(self.name, split, seed))
         if seconds is None or len(seconds) == 1:
             return scenes
-        random = generator(self.name, split, seed, "time")
+        random = recipes.generator(self.name, split, seed, "time")
         later = int(float(seconds.max()) / _HOLD) + 2
         moves, _ = _moves(self, count * later, random)
         keys = torch.cat([scenes.moves, moves.view(count, later, len(MOVES))], 1)
@@ -243,7 +234,7 @@ def _scenes(
     domain: FaceDomain, count: int, split: Split, random: torch.Generator
 ) -> tuple[Tensor, FaceScenes]:
     """Shapes (N, shapes), and the rest at time 0."""
-    check_draw(count, split)
+    recipes.check_draw(count, split)
     shape, subject = _people(domain, count, split, random)
     moves, action = _moves(domain, count, random)
     angles, translation, rotation = _film(domain, count, random)
@@ -260,11 +251,11 @@ def _people(
     domain: FaceDomain, count: int, split: Split, random: torch.Generator
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Shapes (N, shapes) as the annotators see them, and the ids of their owners."""
-    people = generator(domain.name, "people")
+    people = recipes.generator(domain.name, "people")
     shapes = domain.subject_spread * _bounded(people, domain.subjects, len(SHAPES))
     for name, amount in domain.convention:
         shapes[:, SHAPES.index(name)] += amount
-    chosen, ids = draw_subjects(domain.name, domain.subjects, count, split, random)
+    chosen, ids = recipes.draw_subjects(domain.name, domain.subjects, count, split, random)
     return shapes[chosen], ids
 
 

@@ -7,7 +7,7 @@ and faces are filmed alike: one picture of each scene, or several frames of it, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ from posenb.world.motion import (
     mirror_path,
     smooth,
 )
+from posenb.world.poses import moved, some
 from posenb.world.recipes import Split, generator
 from posenb.world.retarget import on_floor, retarget, retarget_motion
 from posenb.world.rotations import about_y, yaw_pitch_roll
@@ -77,13 +78,11 @@ class Shots:
 
     def __getitem__(self, index: slice | Tensor) -> Shots:
         """Some of the pictures."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "convention"}
-        return replace(self, **{name: part[index] for name, part in parts.items()})
+        return some(self, index)
 
     def to(self, device: torch.device | str) -> Shots:
         """The same on another device."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "convention"}
-        return replace(self, **{name: part.to(device) for name, part in parts.items()})
+        return moved(self, device)
 
 
 class Film(NamedTuple):

@@ -16,21 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from posenb.world import recipes
 from posenb.world.body import FINGERS, SIDES, Body, load_body
 from posenb.world.cameras import AIM, Camera, around
 from posenb.world.domains import IMAGE_WIDTH
 from posenb.world.motion import between_keys, smooth
-from posenb.world.recipes import (
-    Shelf,
-    Split,
-    between,
-    check_choices,
-    check_draw,
-    check_known,
-    check_subjects,
-    draw_subjects,
-    generator,
-)
+from posenb.world.recipes import Shelf, Split, between
 from posenb.world.rotations import vector_to_matrix
 
 __all__ = ["GESTURES", "HandDomain", "HandScenes", "get", "names"]
@@ -118,9 +109,9 @@ class HandDomain:
                 in the hand.
         """
         owner = f"hand domain {self.name}"
-        check_known(owner, "gesture", self.gestures, GESTURES)
-        check_choices(owner, "gesture", self.gestures)
-        check_subjects(owner, self.subjects)
+        recipes.check_known(owner, "gesture", self.gestures, GESTURES)
+        recipes.check_choices(owner, "gesture", self.gestures)
+        recipes.check_subjects(owner, self.subjects)
 
     def scenes(
         self, count: int, seed: int, split: Split, seconds: Tensor | None = None
@@ -130,10 +121,10 @@ class HandDomain:
         Raises:
             ValueError: for a count below 1 or an unknown split.
         """
-        check_draw(count, split)
+        recipes.check_draw(count, split)
         seconds = torch.zeros(1) if seconds is None else seconds
-        random = generator(self.name, split, seed)
-        _, subject = draw_subjects(self.name, self.subjects, count, split, random)
+        random = recipes.generator(self.name, split, seed)
+        _, subject = recipes.draw_subjects(self.name, self.subjects, count, split, random)
         left = torch.rand(count, generator=random) < 0.5
         camera = _camera(self, count, random)
         angle = torch.deg2rad(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,10 @@ from posenb.world import cameras
 from posenb.world.cameras import Camera
 from posenb.world.skeletons import Skeleton
 
-__all__ = ["PoseSet", "recrop"]
+__all__ = ["PoseSet", "moved", "recrop", "some"]
+
+Batch = TypeVar("Batch")
+_SHARED = ("skeleton", "convention")  # that all items of a batch have in common
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +105,7 @@ class PoseSet:
             index = torch.as_tensor(index, device=everyone.device)
             if not index.numel():
                 index = index.long()  # an empty list becomes a float tensor
-        chosen = everyone[index].reshape(-1)  # (n,)
-        order = chosen.tolist()
-        return self._each(
-            lambda part: tuple(part[i] for i in order) if isinstance(part, tuple) else part[chosen]
-        )
+        return some(self, everyone[index].reshape(-1))
 
     def __add__(self, other: PoseSet) -> PoseSet:
         """These poses, then those.
@@ -124,7 +123,7 @@ class PoseSet:
             )
         joined: dict[str, Any] = {
             name: None if one is None or (two := getattr(other, name)) is None else _join(one, two)
-            for name, one in self._parts().items()
+            for name, one in _parts(self).items()
         }
         if self.visible is not None or other.visible is not None:
             joined["visible"] = torch.cat([_visibility(self), _visibility(other)])
@@ -132,18 +131,7 @@ class PoseSet:
 
     def to(self, device: torch.device | str) -> PoseSet:
         """The same poses on another device."""
-        return self._each(lambda part: part if isinstance(part, tuple) else part.to(device))
-
-    def _parts(self) -> dict[str, Any]:
-        """All that there is one of for each pose, by name."""
-        names = (field.name for field in fields(self) if field.name != "skeleton")
-        return {name: getattr(self, name) for name in names}
-
-    def _each(self, change: Callable[[Any], Any]) -> PoseSet:
-        """The same with every part changed that is known."""
-        parts = self._parts().items()
-        changed: dict[str, Any] = {n: None if part is None else change(part) for n, part in parts}
-        return replace(self, **changed)
+        return moved(self, device)
 
     def pixels(self) -> Tensor:
         """The keypoints in pixels of their pictures, 0 where not visible, (N, J, 2).
@@ -177,6 +165,33 @@ def recrop(poses: PoseSet, margin: float = 1.25) -> PoseSet:
         moved = crop[..., :2] @ corner.mT + crop[..., 2:]  # (N, 2, 1)
         crop = torch.cat([crop[..., :2] * side, moved], -1)
     return replace(poses, keypoints=keypoints, joints3d=None, camera=None, crop=crop)
+
+
+def some(batch: Batch, index: slice | Tensor) -> Batch:
+    """Some of the items of a dataclass such as `PoseSet`, by a slice or positions (n,)."""
+
+    def chosen(part: Any) -> Any:
+        if isinstance(part, tuple) and isinstance(index, Tensor):
+            return tuple(part[i] for i in index.tolist())
+        return part[index]
+
+    return _changed(batch, chosen)
+
+
+def moved(batch: Batch, device: torch.device | str) -> Batch:
+    """The same items on another device."""
+    return _changed(batch, lambda part: part if isinstance(part, tuple) else part.to(device))
+
+
+def _changed(batch: Any, change: Callable[[Any], Any]) -> Any:
+    parts = {name: part for name, part in _parts(batch).items() if part is not None}
+    return replace(batch, **{name: change(part) for name, part in parts.items()})
+
+
+def _parts(batch: Any) -> dict[str, Any]:
+    """What a batch has one of for each item, by name."""
+    names = (field.name for field in fields(batch) if field.name not in _SHARED)
+    return {name: getattr(batch, name) for name in names}
 
 
 def _join(one: Any, two: Any) -> Any:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from posenb.world.cameras import Camera, concatenate, look_at
+from posenb.world.cameras import Camera, around, concatenate, look_at
 
 LENS = torch.tensor([-0.28, 0.09, 0.0012, -0.0008, -0.01], dtype=torch.float64)
 
@@ -127,6 +127,19 @@ def test_look_at_centres_the_target_and_keeps_up_upwards(seed: int) -> None:
     torch.testing.assert_close(camera.position, eye)
     distance = camera.to_camera(target.unsqueeze(1))[:, 0, 2]
     torch.testing.assert_close(distance, (target - eye).norm(dim=-1))
+
+
+def test_cameras_around_stand_where_they_were_told_to() -> None:
+    """Distance, azimuth from x towards z and elevation, told again by their positions."""
+    aim, distance = torch.tensor([0.5, 0.9, -0.2]), torch.tensor([2.0, 3.0, 4.0])
+    azimuth, elevation = torch.tensor([0.3, -2.0, 1.5]), torch.tensor([0.1, -0.2, 0.7])
+    camera = around(aim, distance, azimuth, elevation, None, 1100.0, 800.0)
+    x, y, z = (camera.position - aim).unbind(-1)
+    torch.testing.assert_close(torch.stack([x, y, z]).norm(dim=0), distance)
+    torch.testing.assert_close(torch.atan2(z, x), azimuth)
+    torch.testing.assert_close(torch.asin(y / distance), elevation)
+    torch.testing.assert_close(camera.project(aim.expand(3, 1, 3)), torch.full((3, 1, 2), 400.0))
+    assert (camera.focal == 1100).all()
 
 
 def test_right_is_right_and_roll_turns_the_picture_clockwise() -> None:

@@ -156,16 +156,8 @@ def _column_names(path: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
 
 def _long(path: Path, header: list[str], body: list[list[str]]) -> tuple[list[str], list[Found]]:
     """A row a joint: frame, joint (a name or a number), x, y and perhaps a score."""
-    wanted: tuple[str, ...] = (
-        "joint",
-        "keypoint",
-        "landmark",
-        "name",
-        "bodypart",
-        "part",
-        "joint_id",
-    )
-    wanted += ("keypoint_id", "landmark_id", "landmark_index", "landmark_name", "index", "id")
+    wanted = ["joint", "keypoint", "landmark", "name", "bodypart", "part", "joint_id"]
+    wanted += ["keypoint_id", "landmark_id", "landmark_index", "landmark_name", "index", "id"]
     joint_at = next((header.index(name) for name in wanted if name in header), None)
     frame_at = next((header.index(name) for name in (*FRAME, "time") if name in header), None)
     if joint_at is None:
