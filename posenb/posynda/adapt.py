@@ -9,10 +9,8 @@ the notebook's story. All randomness comes from `seed`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -124,9 +122,7 @@ def adapt(
     seed: int = 0,
     *,
     diffusion: GaussianDiffusion | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[LiftTask, loop.History], None] | None = None,
+    **watch: Unpack[loop.Watch],
 ) -> Trained:
     """Adapt a lifter to a target of which only 2D is known (PoSynDA, Algorithm 1).
 
@@ -144,9 +140,7 @@ def adapt(
         recipe: what is switched on, and numbers; `PAPER` is the paper's.
         seed: of LoRA, pairs, hypotheses, steps and noise.
         diffusion: that the model was trained with; default 1,000 steps.
-        checkpoint: file to resume from and save to.
-        progress: show a bar with the loss.
-        callback: called with the task and the history after every logged row.
+        **watch: checkpoint, progress, callback; see `loop.Watch`.
 
     Returns:
         A new model, with LoRA and bias in it (`networks.merged` multiplies LoRA in).
@@ -160,7 +154,7 @@ def adapt(
     task = AdaptTask(
         network, source, recipe, seed, diffusion or GaussianDiffusion(), keypoints2d, camera
     )
-    trained = task.fit("adapting the lifter", checkpoint, progress, callback)
+    trained = task.fit("adapting the lifter", **watch)
     grown = task.growth(model, trained.model)
     if abs(grown - 1) > _NOTABLE:
         log.warning(
@@ -175,6 +169,7 @@ def adapt(
 class AdaptTask(LiftTask):
     """Algorithm 1, for `train.loop.fit`."""
 
+    parts = (*LiftTask.parts, "teacher")
     recipe: Adaptation
 
     def __init__(
@@ -303,12 +298,3 @@ class AdaptTask(LiftTask):
         """What a checkpoint has to have been made with."""
         camera = [self.camera.focal, self.camera.center]
         return {**super().identity(), "target": checkpoints.state_hash([self.target, *camera])}
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was learned so far, and the teacher."""
-        return {**super().state_dict(), "teacher": self.teacher.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        super().load_state_dict(state)
-        self.teacher.load_state_dict(state["teacher"])

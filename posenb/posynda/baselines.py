@@ -15,8 +15,7 @@ cites Goodfellow et al. (2014); nothing else. What it is here is our reading:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -105,8 +104,7 @@ def train_gan(
     seed: int = 0,
     *,
     diffusion: GaussianDiffusion | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
+    **watch: Unpack[loop.Watch],
 ) -> Gan:
     """Train a generator, which itself learns, and a new critic on pairs of the source.
 
@@ -116,15 +114,14 @@ def train_gan(
         recipe: numbers of the training.
         seed: of the critic, batches and noise.
         diffusion: whose last step the generator is told; default 1,000 steps.
-        checkpoint: file to resume from and save to.
-        progress: show a bar with the losses.
+        **watch: checkpoint, progress, callback; see `loop.Watch`.
 
     Raises:
         ValueError: for windows without 3D, or such as the generator cannot lift.
     """
     critic = Critic(generator.joints, seed=seed).to(next(generator.parameters()).device)
     task = GanTask(generator, critic, source, recipe, seed, diffusion or GaussianDiffusion())
-    history = task.fit("training the GAN", checkpoint, progress, None).history
+    history = task.fit("training the GAN", **watch).history
     return Gan(generator, critic, history)
 
 
@@ -137,8 +134,7 @@ def adapt_gan(
     seed: int = 0,
     *,
     diffusion: GaussianDiffusion | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
+    **watch: Unpack[loop.Watch],
 ) -> Gan:
     """Adapt a GAN to a target of which only 2D is known; no argument takes a label.
 
@@ -151,8 +147,7 @@ def adapt_gan(
             source. All weights learn.
         seed: of batches and noise.
         diffusion: that the GAN was trained with.
-        checkpoint: file to resume from and save to.
-        progress: show a bar with the losses.
+        **watch: checkpoint, progress, callback; see `loop.Watch`.
 
     Raises:
         ValueError: for windows without 3D, or such as the generator cannot lift.
@@ -164,13 +159,14 @@ def adapt_gan(
         generator, critic, source, recipe, seed, diffusion or GaussianDiffusion(),
         keypoints2d, camera,
     )  # fmt: skip
-    history = task.fit("adapting the GAN", checkpoint, progress, None).history
+    history = task.fit("adapting the GAN", **watch).history
     return Gan(generator, critic, history)
 
 
 class GanTask(LiftTask):
     """The game on the source and, where a target's 2D is given, on that too."""
 
+    parts = (*LiftTask.parts, "critic", "opponent")
     recipe: Game
 
     def __init__(
@@ -220,7 +216,7 @@ class GanTask(LiftTask):
             loss = loss + self.recipe.reprojection * scalars["reprojection"]
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.learning.values(), self.recipe.clip)
+        torch.nn.utils.clip_grad_norm_(self.learned.weights.values(), self.recipe.clip)
         self.optimizer.step()
         scalars["D"] = self._critic_step(poses, found.detach())
         self.schedule.step()
@@ -259,14 +255,3 @@ class GanTask(LiftTask):
             return identity
         camera = [self.camera.focal, self.camera.center]
         return {**identity, "target": checkpoints.state_hash([self.target, *camera])}
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was learned so far, by both."""
-        critic, opponent = self.critic.state_dict(), self.opponent.state_dict()
-        return {**super().state_dict(), "critic": critic, "opponent": opponent}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        super().load_state_dict(state)
-        self.critic.load_state_dict(state["critic"])
-        self.opponent.load_state_dict(state["opponent"])

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -265,9 +263,7 @@ def train_lifter(
     seed: int = 0,
     *,
     diffusion: GaussianDiffusion | None = None,
-    checkpoint: Path | None = None,
-    progress: bool = True,
-    callback: Callable[[LiftTask, loop.History], None] | None = None,
+    **watch: Unpack[loop.Watch],
 ) -> Trained:
     """Train a denoiser on pairs of 2D and 3D (PoSynDA, Eq. 1 and 7 to 9); the model itself learns.
 
@@ -277,19 +273,19 @@ def train_lifter(
         recipe: numbers of the training.
         seed: of batches, steps and noise.
         diffusion: default 1,000 steps.
-        checkpoint: file to resume from and save to.
-        progress: show a bar with the loss.
-        callback: called with the task and the history after every logged row.
+        **watch: checkpoint, progress, callback; see `loop.Watch`.
 
     Raises:
         ValueError: for windows without 3D, or such as the model cannot lift.
     """
     task = LiftTask(model, source, recipe or Recipe(), seed, diffusion or GaussianDiffusion())
-    return task.fit("training the lifter", checkpoint, progress, callback)
+    return task.fit("training the lifter", **watch)
 
 
-class LiftTask:
+class LiftTask(loop.Saved):
     """Training on pairs, for `train.loop.fit`."""
+
+    parts: tuple[str, ...] = ("learned", "optimizer", "schedule")
 
     def __init__(
         self,
@@ -313,10 +309,10 @@ class LiftTask:
         assert self.source.joints3d is not None
         self.poses = self.source.joints3d  # (N, T, J, 3)
         self.centred = from_principal_point(self.source.keypoints, self.source.camera)
-        self.learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        if not self.learning:
+        self.learned = loop.Learned(network)
+        if not self.learned.weights:
             raise ValueError("no weight requires a gradient: there is nothing to train")
-        self.optimizer = torch.optim.Adam(self.learning.values(), recipe.learning_rate)
+        self.optimizer = torch.optim.Adam(self.learned.weights.values(), recipe.learning_rate)
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe.steps)
         rising = torch.optim.lr_scheduler.LinearLR(self.optimizer, 0.05, total_iters=20)
         self.schedule = torch.optim.lr_scheduler.ChainedScheduler([rising, cosine])
@@ -349,54 +345,30 @@ class LiftTask:
             loss = error.norm(dim=-1).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.learning.values(), self.recipe.clip)
+        torch.nn.utils.clip_grad_norm_(self.learned.weights.values(), self.recipe.clip)
         self.optimizer.step()
         self.schedule.step()
         return {"loss": loss}
 
-    def fit(
-        self,
-        label: str,
-        checkpoint: Path | None,
-        progress: bool,
-        callback: Callable[[LiftTask, loop.History], None] | None,
-    ) -> Trained:
+    def fit(self, label: str, **watch: Unpack[loop.Watch]) -> Trained:
         """Train to the end, or as far as one lets it."""
         history = loop.fit(
             self,
             self.recipe.steps,
-            checkpoint=checkpoint,
             log_every=10,
-            progress=progress,
             label=label,
-            callback=callback,
             identity=self.identity(),
+            **watch,
         )
         return Trained(self.network.eval(), history)
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint has to have been made with."""
         return {
-            "learning": list(self.learning),
+            "learning": list(self.learned.weights),
             "start": checkpoints.state_hash(self.network.state_dict()),
             "source": checkpoints.state_hash([self.centred, self.poses]),
             "seed": self.seed,
             "timesteps": self.diffusion.timesteps,
             **dataclasses.asdict(self.recipe),
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was learned so far."""
-        return {
-            "learned": {name: weight.detach() for name, weight in self.learning.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, weight in self.learning.items():
-            weight.copy_(state["learned"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])

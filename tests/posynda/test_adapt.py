@@ -187,10 +187,10 @@ def test_people_with_lost_frames_are_lifted_like_the_others(target, caplog):
 def test_no_argument_takes_a_label_of_the_target():
     """`adapt` and its task take 2D and cameras of the target, and nothing that holds 3D."""
     taken = {
-        "model", "source", "keypoints2d", "camera", "recipe", "seed", "diffusion", "checkpoint",
-        "progress", "callback",
+        "model", "source", "keypoints2d", "camera", "recipe", "seed", "diffusion", "watch",
     }  # fmt: skip
     assert set(inspect.signature(adapt).parameters) == taken
+    assert set(loop.Watch.__annotations__) == {"checkpoint", "progress", "callback"}
     hints = inspect.get_annotations(adapt, eval_str=False)
     assert hints["keypoints2d"] == "Tensor" and hints["camera"] == "Camera"
     assert set(inspect.signature(AdaptTask).parameters) <= taken | {"network"}

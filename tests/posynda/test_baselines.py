@@ -70,8 +70,7 @@ def test_adapting_lowers_the_reprojection_and_leaves_the_source_gan_alone(traine
 
 def test_no_argument_takes_a_label_of_the_target(trained, source, target):
     taken = {
-        "gan", "source", "keypoints2d", "camera", "recipe", "seed", "diffusion", "checkpoint",
-        "progress",
+        "gan", "source", "keypoints2d", "camera", "recipe", "seed", "diffusion", "watch",
     }  # fmt: skip
     assert set(inspect.signature(adapt_gan).parameters) == taken
     assert inspect.get_annotations(adapt_gan)["keypoints2d"] == "Tensor"
