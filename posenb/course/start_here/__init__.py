@@ -1,4 +1,4 @@
-"""Chapter 00: the explorers and the exercises of the notebook that everybody starts with."""
+"""Chapter 00: explorers, exercises and figures of the notebook that everybody starts with."""
 
 # importing `exercises` registers its checkers
 from posenb.course.start_here import exercises, explore, explore_clip, explore_people
