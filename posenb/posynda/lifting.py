@@ -207,15 +207,15 @@ def peopled(keypoints2d: Tensor) -> Tensor:
     return kept
 
 
-def runs(marked: Tensor, most: int = 5) -> str:
+def runs(marked: Tensor) -> str:
     """Frames (T,) that are marked, in words: "frames 7, 12 to 15"."""
     numbers = marked.nonzero().flatten().tolist()
     known = set(numbers)
     starts = [i for i in numbers if i - 1 not in known]
     stops = [i for i in numbers if i + 1 not in known]
     words = [f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, stops, strict=True)]
-    more = [f"{len(words) - most} more stretches"] if len(words) > most else []
-    return ("frame " if len(numbers) == 1 else "frames ") + ", ".join(words[:most] + more)
+    more = [f"{len(words) - 5} more stretches"] if len(words) > 5 else []
+    return ("frame " if len(numbers) == 1 else "frames ") + ", ".join(words[:5] + more)
 
 
 def hypothesise(

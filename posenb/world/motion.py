@@ -213,11 +213,10 @@ def between_keys(keys: Tensor, at: Tensor) -> Tensor:
 
 
 @cache
-def joint_limits(margin: float = 0.1) -> tuple[Tensor, Tensor]:
+def joint_limits() -> tuple[Tensor, Tensor]:
     """Range of each joint's rotation vector over all recordings and their mirror images.
 
-    Args:
-        margin: share of the range that is added at either end (none at joints that never turn).
+    A tenth of the range is added at either end, none at joints that never turn.
 
     Returns:
         Lowest and highest rotation vector, (17, 3) each, radians. The root is free: +-infinity.
@@ -225,7 +224,7 @@ def joint_limits(margin: float = 0.1) -> tuple[Tensor, Tensor]:
     rotations = torch.cat([clip.rotations for clip in load_motion().clips])  # (frames, 17, 4)
     vectors = quaternion_to_vector(torch.cat([rotations, mirror(rotations)]))  # (2 frames, 17, 3)
     low, high = vectors.amin(0), vectors.amax(0)
-    slack = margin * (high - low)
+    slack = 0.1 * (high - low)
     low, high = low - slack, high + slack
     low[0], high[0] = -torch.inf, torch.inf
     return low, high

@@ -149,8 +149,7 @@ def pose_change(before: Tensor, after: Tensor) -> dict[str, float]:
 
 def _bone_shares(keypoints: Tensor) -> Tensor:
     """Each bone's share in the sum of bone lengths, (N, bones)."""
-    parents, children = torch.tensor(BODY17.bones).T
-    lengths = (keypoints[:, children] - keypoints[:, parents]).norm(dim=-1)
+    lengths = BODY17.bone_lengths(keypoints)
     return lengths / lengths.sum(1, keepdim=True)
 
 
