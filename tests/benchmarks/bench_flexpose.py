@@ -2,8 +2,8 @@
 
 The obvious loop paints every image from its latent code, computes gradients for all weights, asks
 Gamma about the target images again at every step, and does so in float32 with channels first. Ours
-computes gradients for U alone, starts behind the layers that do not change, knows Gamma of the
-targets, and paints with channels last, in bfloat16 where the CPU has it. Both take the same batches
+computes gradients for U alone, knows Gamma of the targets, and paints with channels last, in
+bfloat16 where the CPU has it. Both take the same batches
 of Eq. 5 and end with nearly the same loss, which is printed. Turn about in one run, best of three
 rounds. Ratios are of whole adaptations of the default number of steps, preparation included. The
 last lines are the default objective's step, and poses sampled a second.
