@@ -7,6 +7,7 @@ measures one of them on a `Bench`, which is what all rows share.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -80,20 +81,20 @@ class Experiment:
     ) -> dict[str, Any]:
         """Run what is not finished, and write the card."""
         bench, seeds = self.bench(**options), seeds or self.seeds
-
-        def measure(row: dict[str, Any], seed: int) -> Mapping[str, float]:
-            return self.measure(dataclasses.replace(bench, seed=seed), **row)
-
         early = [part for s in seeds for part in self.ready(dataclasses.replace(bench, seed=s))]
         joblib.Parallel(jobs)(joblib.delayed(_whole)(part, jobs == 1) for part in early)
         return run_table(
             self.name + bench.suffix,
             self.rows(bench) if callable(self.rows) else self.rows,
             seeds,
-            measure,
+            functools.partial(_on, self.measure, bench),
             jobs=jobs,
             configuration=self.facts(bench),
         )
+
+
+def _on(measure: Measured, bench: Any, row: Row, seed: int) -> Mapping[str, float]:
+    return measure(dataclasses.replace(bench, seed=seed), **row)
 
 
 class Experiments(dict[str, Experiment]):

@@ -1,4 +1,4 @@
-"""Films of real data sets as source and target: the settings of PoSynDA's Tables 1, 2 and 4.
+"""Films of real data sets as source and target (PoSynDA, Tables 1, 2 and 4), and the real clip.
 
 Keypoints are the ground truth's, as in the paper: projected joints, or what 3DHP's files hold. All
 windows are in units `screen` (see `windows`), on which published lifters are trained; on the plane
@@ -12,10 +12,10 @@ What adapts itself learns from films that it is not scored on. (The published co
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from posenb.posynda import windows
 from posenb.posynda.windows import Windows
 from posenb.train import checkpoints, runtime
 from posenb.world.cameras import Camera, concatenate
+from posenb.world.clips import SMALLEST, VALID_PIXELS, RealClip, load_real_clip
 from posenb.world.datasets import DatasetError, human36m, mpi_inf_3dhp, parse, short_name, threedpw
 from posenb.world.datasets.sequences import Sequence3D
 from posenb.world.domains import Split
@@ -32,6 +33,9 @@ from posenb.world.skeletons import BODY17
 KINDS = ("human36m", "mpi_inf_3dhp", "threedpw")
 TRAINING, HELD_OUT = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")  # of Human3.6M
 MISSING = {"threedpw": ("nose", "head_top")}  # joints that SMPL does not have
+CLIP_WIDTH = 1920  # original pixels: the longer side of the real clip's pictures
+CLIP_STRIDE = 1  # frames from one window that is learned from to the next
+AGREEING = 3  # views, of four, that have to agree on a joint of the clip if it is to count
 FARTHEST = 8.0  # half image widths from the principal point; beyond, nothing was seen
 
 
@@ -214,3 +218,78 @@ def _chosen(available: int, count: int, seed: int) -> Tensor | None:
     if available <= count:
         return None
     return torch.randperm(available, generator=runtime.generator((seed, 11)))[:count]
+
+
+# --- The real clip -------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """What is known of a target without labels: keypoints (N, T, J, 2), and N cameras."""
+
+    keypoints: Tensor
+    camera: Camera
+
+    def to(self, device: torch.device | str) -> Seen:
+        """The same on another device."""
+        return Seen(self.keypoints.to(device), self.camera.to(device))
+
+
+def seen(views: Sequence[int], fps: float) -> Seen:
+    """Detections in some views of the real clip (S, F, 17, 2), NaN where none, and the cameras.
+
+    In halves of the longer side of the picture, which is upright, from the principal point,
+    straightened, as lifters take them. The clip has 60 frames a second; a view makes 60 / fps
+    sequences that take turns in its frames.
+
+    Raises:
+        ValueError: if the clip cannot be shared out among sequences of that rate.
+    """
+    film = _film()
+    known = film.keypoints.where((film.confidence > 0)[..., None], torch.nan)  # (4, F, 17, 2)
+    parts = [
+        windows.to_screen(
+            known[v : v + 1], film.cameras[v : v + 1], CLIP_WIDTH / float(film.pixel[v])
+        )
+        for v in views
+    ]
+    keypoints, cameras = zip(*parts, strict=True)
+    turns = _turns(torch.cat(keypoints), fps)
+    each = torch.arange(len(views)).repeat_interleave(len(turns) // len(views))
+    return Seen(turns, concatenate(cameras)[each])
+
+
+def unlabelled(views: Sequence[int], frames: int, fps: float) -> Seen:
+    """Windows (M, T, 17, 2) of detections in some views, and M cameras without their places."""
+    keypoints, camera = seen(views, fps)
+    parts = [windows.cut(view, frames, CLIP_STRIDE) for view in keypoints]
+    index = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(p) for p in parts]))
+    eye, origin = torch.eye(3).expand(len(index), 3, 3), torch.zeros(len(index), 3)
+    return Seen(torch.cat(parts), Camera(eye, origin, camera.focal[index], camera.center[index]))
+
+
+def labels(views: Sequence[int], fps: float) -> tuple[Tensor, Tensor]:
+    """Triangulated joints in each camera's frame, roots aligned (S, F, 17, 3); which count.
+
+    In the order of `seen`.
+    """
+    film = _film()
+    agree = (film.reprojection_error < VALID_PIXELS).sum(0) >= AGREEING  # (F, 17)
+    inside = torch.stack([film.cameras[v].to_camera(film.joints3d) for v in views])
+    counted = agree.expand(len(views), -1, -1)
+    return _turns(inside - inside[:, :, :1], fps), _turns(counted, fps)
+
+
+def _turns(views: Tensor, fps: float) -> Tensor:
+    """Sequences (S, F, ...) at a rate below the clip's, of views (C, frames, ...)."""
+    every = _film().fps / fps
+    if every != round(every) or views.shape[1] % round(every):
+        raise ValueError(
+            f"the clip's {views.shape[1]} frames at {_film().fps:g} a second make no sequences of "
+            f"{fps:g}: take a rate that divides both, such as 15 or 30"
+        )
+    return views.unflatten(1, (-1, round(every))).transpose(1, 2).flatten(0, 1)
+
+
+@functools.cache
+def _film() -> RealClip:
+    return load_real_clip(size=SMALLEST)  # nobody looks at the pictures here

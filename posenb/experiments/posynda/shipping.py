@@ -7,17 +7,15 @@ table ships without training again, and the other way round.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from posenb.experiments import shipping
-from posenb.experiments.posynda import tables
-from posenb.experiments.posynda.tables import METHODS, RUNS, SOURCE, TEACHING, Lifter, Scale
+from posenb.experiments.posynda.bench import RUNS, SOURCE, TEACHING, Bench, Lifter, Scale
+from posenb.experiments.posynda.tables import METHODS
 from posenb.measure.keypoints import mpjpe
 from posenb.posynda import windows
 from posenb.posynda.diffusion import GaussianDiffusion
-from posenb.posynda.lifting import lift
 from posenb.posynda.networks import Denoiser, merged
 from posenb.posynda.weights import asset
 from posenb.train import checkpoints, loop, runtime
@@ -71,6 +69,10 @@ class Plan:
         """What `load_lifter` knows it by."""
         return "_".join([self.denoiser.lower(), *([self.target] if self.target else [])])
 
+    def bench(self, folder: Path = RUNS) -> Bench:
+        """What it is made on, with the checkpoints in a folder."""
+        return Bench(self.seed, self.scale, folder).of(self.lifter)
+
     @property
     def command(self) -> str:
         """What makes it."""
@@ -111,16 +113,13 @@ def train_lifter(plan: Plan, folder: Path = RUNS, progress: bool = True) -> Made
     Raises:
         Interrupted: if a training was; the next call goes on with it.
     """
-    lifter, scale, seed = plan.lifter, plan.scale, plan.seed
-    model = tables.source_lifter(lifter, seed, scale, folder, progress)
-    kept = loop.load_state(tables.source_checkpoint(lifter, seed, scale, folder))
+    bench = plan.bench(folder)
+    model = bench.start(progress)
+    kept = loop.load_state(bench.checkpoint())
     seconds, hashes = kept["seconds"], [kept["identity"]["source"]]
     if plan.target is not None:
-        path = folder / f"{asset(plan.name)}_seed{seed}.pt"
-        some = tables.people(plan.target, scale.target, seed, scale.frames, scale.fps)
-        model = tables.learn(
-            model, METHODS[METHOD], some.keypoints, some.camera, lifter, seed, scale, path
-        )
+        path = folder / f"{asset(plan.name)}_seed{plan.seed}.pt"
+        model = bench.adapt(METHODS[METHOD], bench.pool(plan.target), path)
         kept = loop.load_state(path)
         seconds, hashes = seconds + kept["seconds"], [*hashes, kept["identity"]["target"]]
     data_hash = hashes[0] if len(hashes) == 1 else checkpoints.state_hash(hashes)
@@ -134,15 +133,14 @@ def ship_lifter(made: Made, folder: Path | None = None) -> None:
     """
     plan = made.plan
     error = {"float32": error_mm(made.model, plan)}
-    error["float16"] = error_mm(_halved(made.model), plan)
+    error["float16"] = error_mm(copy.deepcopy(made.model).half().float(), plan)
     half = abs(error["float16"] - error["float32"]) < TOLERANCE
-    scale = {k: v for k, v in asdict(plan.scale).items() if k not in ("mixste", "videopose")}
     configuration = {
         "lifter": asdict(plan.lifter),
-        "scale": scale,
+        "scale": {k: v for k, v in asdict(plan.scale).items() if k not in ("mixste", "videopose")},
         "source": SOURCE,
         "target": plan.target,
-        "adaptation": None if plan.target is None else _adaptation(plan.scale),
+        "adaptation": plan.target and asdict(plan.bench().sized(METHODS[METHOD])),
     }
     device = next(made.model.parameters()).device
     record = shipping.record(
@@ -159,23 +157,7 @@ def ship_lifter(made: Made, folder: Path | None = None) -> None:
 
 def error_mm(model: Denoiser, plan: Plan) -> float:
     """MPJPE in mm of the mean hypothesis, on test people of the target, or of the source."""
-    scale = plan.scale
-    some = tables.people(
-        plan.target or SOURCE, scale.test, plan.seed, scale.frames, scale.fps, "test"
-    )
-    some = some.to(next(model.parameters()).device)
+    bench = plan.bench()
+    some = bench.test(plan.target or SOURCE)
     assert some.joints3d is not None
-    found = lift(
-        model, some.keypoints, some.camera, scale.hypotheses, scale.sampling_steps, seed=plan.seed
-    )
-    return 1000 * float(mpjpe(found.joints3d, some.joints3d))
-
-
-def _adaptation(scale: Scale) -> dict[str, Any]:
-    """Numbers of the adaptation, as `tables.learn` takes them."""
-    return asdict(replace(METHODS[METHOD], steps=scale.steps, batch=scale.batch))
-
-
-def _halved(model: Denoiser) -> Denoiser:
-    """As it comes back from half precision."""
-    return copy.deepcopy(model).half().float()
+    return 1000 * float(mpjpe(bench.lift(model, some).mean(1), some.joints3d))

@@ -12,9 +12,9 @@ from posenb.course.posynda import explore
 from posenb.course.show import explorer, figures
 from posenb.course.show.style import new_figure
 from posenb.experiments.posynda import shipping, tables
+from posenb.experiments.posynda.bench import Lifter, Scale
 from posenb.experiments.posynda.shipping import Plan
-from posenb.experiments.posynda.tables import Lifter, Scale
-from posenb.posynda import Recipe, weights
+from posenb.posynda import Recipe, weights, windows
 from posenb.world.skeletons import BODY17
 
 HOME = explorer.home(explore.CONTROLS)
@@ -161,7 +161,8 @@ def test_bad_parameters_are_named(change, word):
 
 def test_people_are_those_of_the_tables_test_split():
     joints, headings = explore._people(3)
-    some = tables.people("stage", explore.PEOPLE, 0, 3, tables.TEACHING.fps, "test")
+    place, fps = windows.domain("stage"), tables.TEACHING.fps
+    some = windows.sample(place, explore.PEOPLE, 0, 3, "test", fps=fps)
     assert joints.shape == (explore.PEOPLE, 3, 17, 3)
     inside = some.camera.to_camera(joints[:, 1])
     root_free = inside - inside[:, :1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ import torch
 from posenb import __main__ as command
 from posenb.experiments import sweep
 from posenb.experiments.posynda import recorded, tables
+from posenb.experiments.posynda.bench import PAPER_SCALE, Bench, Lifter, Scale
 from posenb.experiments.posynda.recorded import Recorded, route
-from posenb.experiments.posynda.tables import Lifter, Scale
 from posenb.posynda import PAPER, Recipe
 from posenb.posynda.hypotheses import estimate_root, project
 from posenb.world import domains
@@ -190,10 +191,10 @@ def test_windows_are_drawn_by_the_seed(data):
     ("mpi_inf_3dhp", "quick"), ("threedpw", "quick"), ("human36m", "full"),
 ])  # fmt: skip
 def test_the_command_runs_table_2_on_films(target, profile, data, tmp_path, monkeypatch, capsys):
-    def run_table(name, rows, seeds, *rest, **options):
-        return sweep.run_table(name, rows, seeds, *rest, **options, folder=tmp_path)
-
-    monkeypatch.setattr(tables, "run_table", run_table)
+    real = sweep.run_table
+    monkeypatch.setattr(
+        sweep, "run_table", lambda *given, **more: real(*given, **more, folder=tmp_path)
+    )
     monkeypatch.setattr(tables, "TEACHING" if profile == "quick" else "PAPER_SCALE", TINY)
     monkeypatch.setattr(tables, "PAPER_FRAMES", {"human36m": FRAMES})
     monkeypatch.setenv("POSENB_PROFILE", "quick")
@@ -221,15 +222,15 @@ def test_the_command_runs_table_2_on_films(target, profile, data, tmp_path, monk
 
 
 def test_at_the_papers_size_everything_is_the_papers():
-    scale = tables.PAPER_SCALE
+    scale = PAPER_SCALE
     with torch.device("meta"):
-        model = tables.build(scale.mixste, tables.replace(scale, frames=243))
+        model = Bench(scale=replace(scale, frames=243)).fresh()
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(34.84e6, abs=0.01e6)
     assert (scale.frames, scale.batch, scale.mixste.timesteps) == (27, 4, 1000)
     assert scale.mixste.training.batch == 4 and scale.mixste.training.learning_rate == 6e-5
     asked = {"steps": scale.steps, "batch": scale.batch}
     method = tables.at_length(tables.METHODS)["PoSynDA, as printed"]
-    assert tables.replace(method, **asked) == tables.replace(PAPER, **asked)
+    assert replace(method, **asked) == replace(PAPER, **asked)
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_trained(data, tmp_path, capsys):

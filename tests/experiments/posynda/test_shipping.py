@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from posenb import __main__ as command_line
-from posenb.experiments.posynda import shipping, tables
+from posenb.experiments.posynda import bench, shipping, tables
+from posenb.experiments.posynda.bench import Bench, Lifter, Scale
 from posenb.experiments.posynda.shipping import Plan
-from posenb.experiments.posynda.tables import Lifter, Scale
 from posenb.posynda import Recipe, lift, weights
 from posenb.posynda.adapt import AdaptTask
 from posenb.posynda.lifting import LiftTask
@@ -60,7 +60,7 @@ def test_shipped_lifters_come_back(plan, name, folder, tmp_path):
     assert not any(isinstance(module, LoRA) for module in network.modules())
     learned = plan.target is not None and tables.METHODS[shipping.METHOD].bias
     assert (network.bias is not None) == learned
-    some = tables.people("stage", 6, 0, 5, 15.0, "test")
+    some = Bench(scale=TINY).test("stage")
     wanted, found = (
         lift(model, some.keypoints, some.camera, 2, 2).joints3d for model in (made.model, network)
     )
@@ -88,9 +88,9 @@ def test_the_record_says_how(plan, folder, tmp_path):
 
 
 def test_what_a_table_has_trained_is_not_trained_again(folder, monkeypatch):
-    learned = tables.source_lifter(TINY.mixste, 0, TINY, folder)
+    learned = Bench(scale=TINY, folder=folder).start()
     adapted = shipping.train_lifter(PLANS[2], folder, progress=False)
-    monkeypatch.setattr(tables.GaussianDiffusion, "q_sample", never)
+    monkeypatch.setattr(bench.GaussianDiffusion, "q_sample", never)
     made = shipping.train_lifter(PLANS[0], folder, progress=False)
     for one, other in zip(learned.parameters(), made.model.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -10,8 +10,8 @@ import torch
 
 from posenb import __main__ as command
 from posenb.experiments import sweep
-from posenb.experiments.posynda import tables
-from posenb.experiments.posynda.tables import Lifter, Scale
+from posenb.experiments.posynda import bench, recorded, tables
+from posenb.experiments.posynda.bench import TEACHING, Bench, Lifter, Scale, cost, errors, several
 from posenb.posynda import MixSTE, Recipe, VideoPose, networks, windows
 from posenb.posynda.augmentation import total_length
 from posenb.posynda.hypotheses import project
@@ -57,11 +57,13 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_tables_run(name, folder, monkeypatch):
-    def run_table(name, rows, *rest, **options):  # every fifth row, so that this takes seconds
-        return sweep.run_table(name, rows[::5], *rest, **options, folder=folder, progress=False)
+    real = sweep.run_table
 
-    monkeypatch.setattr(tables, "run_table", run_table)
-    monkeypatch.setattr(tables, "CLIP_STRIDE", 20)
+    def run_table(name, rows, *rest, **options):  # every fifth row, so that this takes seconds
+        return real(name, rows[::5], *rest, **options, folder=folder, progress=False)
+
+    monkeypatch.setattr(sweep, "run_table", run_table)
+    monkeypatch.setattr(recorded, "CLIP_STRIDE", 20)
     monkeypatch.setattr(tables, "PAPER", {"width": 16, "depth": 1, "heads": 2, "frames": 5})
     places = {} if name == "sizes" else {"folder": folder}  # it lifts with what is shipped
     card = tables.TABLES[name](seeds=(0,), scale=TINY, **places)
@@ -74,10 +76,9 @@ def test_tables_run(name, folder, monkeypatch):
 
 
 def test_finished_lifters_are_not_trained_again(folder, monkeypatch):
-    lifter = TINY.mixste
-    first = tables.source_lifter(lifter, 0, TINY, folder)
-    monkeypatch.setattr(tables.GaussianDiffusion, "q_sample", None)  # a step would need it
-    again = tables.source_lifter(lifter, 0, TINY, folder)
+    first = Bench(scale=TINY, folder=folder).start()
+    monkeypatch.setattr(bench.GaussianDiffusion, "q_sample", None)  # a step would need it
+    again = Bench(scale=TINY, folder=folder).start()
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -85,16 +86,14 @@ def test_finished_lifters_are_not_trained_again(folder, monkeypatch):
 def test_checkpoints_keep_their_names(tmp_path):
     """Else all that was trained before would be trained again."""
     for lifter, name in (
-        (tables.TEACHING.mixste, "MixSTE_da2b95f2_seed2.pt"),
-        (tables.TEACHING.videopose, "VideoPose_28688482_seed2.pt"),
+        (TEACHING.mixste, "MixSTE_da2b95f2_seed2.pt"),
+        (TEACHING.videopose, "VideoPose_28688482_seed2.pt"),
     ):
-        found = tables.source_checkpoint(lifter, 2, tables.TEACHING, tmp_path)
-        assert found == tmp_path / name
+        assert Bench(2, folder=tmp_path).of(lifter).checkpoint() == tmp_path / name
 
 
 def test_only_the_oracle_sees_labels_of_the_target(folder, monkeypatch):
-    lifter = TINY.mixste
-    real = windows.sample
+    real, here = windows.sample, Bench(scale=TINY, folder=folder)
 
     def blind(domain, count, seed, frames, split="train", fps=50.0):
         found = real(domain, count, seed, frames, split, fps=fps)
@@ -110,17 +109,20 @@ def test_only_the_oracle_sees_labels_of_the_target(folder, monkeypatch):
             found, joints3d=None, root=None, camera=camera, action=hidden, subject=hidden
         )
 
+    def scores(recipe):
+        return here.score(here.method(recipe, "stage"), "stage")
+
     recipes = tables.METHODS.items()
     try:
-        before = {name: tables.run(lifter, r, "stage", 0, TINY, folder) for name, r in recipes}
-        tables.people.cache_clear()
+        before = {name: scores(recipe) for name, recipe in recipes}
+        bench.people.cache_clear()
         monkeypatch.setattr(windows, "sample", blind)
         for name, recipe in recipes:
-            assert tables.run(lifter, recipe, "stage", 0, TINY, folder) == before[name], name
+            assert scores(recipe) == before[name], name
         with pytest.raises(ValueError, match="no 3D"):
-            tables.run(lifter, None, "stage", 0, TINY, folder, labelled=True)
+            here.method(None, "stage", labelled=True)
     finally:
-        tables.people.cache_clear()
+        bench.people.cache_clear()
 
 
 def test_counts_are_those_of_table_3_at_the_papers_size():
@@ -130,7 +132,7 @@ def test_counts_are_those_of_table_3_at_the_papers_size():
     pairs = 243 * 17**2 + 17 * 243**2
     attention = 8 * 2 * 2 * pairs * 512 / 1e9  # q k^T, and times v, of each of 8 blocks of a kind
     names = (tables.ONLY, "+ F + LoRA + bias", "+ F + LoRA + bias + teacher, as printed")
-    source, adapted, printed = (tables.cost(model, tables.LADDER[name]) for name in names)
+    source, adapted, printed = (cost(model, tables.LADDER[name]) for name in names)
     assert source["GFLOPs"] - attention == pytest.approx(277.26, abs=0.005)
     assert adapted["GFLOPs"] - attention == pytest.approx(278.88, abs=0.01)
     assert printed["GFLOPs"] - 3 * attention == pytest.approx(836.65, abs=0.02)
@@ -144,7 +146,7 @@ def test_counts_are_those_of_the_layers():
     first, block, last = 3 * 5 * 17 * 16, 3 * 16 * 16 + 16 * 16, 16 * 51
     clock = 64 * 32 + 32 * 16
     expected = 2 * (5 * (first + 2 * block + last) + clock)
-    assert tables.cost(model, None)["GFLOPs"] == pytest.approx(expected / 1e9)
+    assert cost(model, None)["GFLOPs"] == pytest.approx(expected / 1e9)
 
 
 def test_scores_know_millimetres_and_per_cent():
@@ -153,18 +155,18 @@ def test_scores_know_millimetres_and_per_cent():
     truth[..., 1:, 0] = torch.linspace(0.0, 0.3, 16).square()
     found = truth.clone()
     found[..., 1, 2] += 0.17
-    scores = tables.errors(found, truth)
+    scores = errors(found, truth)
     assert scores["MPJPE"] == pytest.approx(10.0, rel=1e-4)
     assert scores["PCK"] == pytest.approx(100 * 16 / 17)
     assert scores["AUC"] == pytest.approx(100 * 16 / 17) and scores["P-MPJPE"] > 0
     counted = torch.ones(2, 3, 17, dtype=torch.bool)
     counted[..., 1] = False
-    assert tables.errors(found, truth, counted)["MPJPE"] == 0
-    assert tables.errors(1.1 * truth, truth)["P-MPJPE"] == pytest.approx(0, abs=1e-3)
+    assert errors(found, truth, counted)["MPJPE"] == 0
+    assert errors(1.1 * truth, truth)["P-MPJPE"] == pytest.approx(0, abs=1e-3)
 
 
 def test_joints_that_do_not_count_change_no_score():
-    test = tables.people("stage", 6, 0, 5, 15, "test")
+    test = Bench(scale=TINY).test("stage")
     keypoints = test.keypoints.clone()
     keypoints[..., 9, :] = torch.nan
     test = replace(test, keypoints=keypoints)
@@ -173,9 +175,9 @@ def test_joints_that_do_not_count_change_no_score():
     found = test.joints3d[:, None] + torch.linspace(-0.03, 0.04, 3)[:, None, None, None]
     moved = found.clone()
     moved[..., 9, :] += torch.linspace(5.0, -5.0, 3)[:, None, None]
-    one, other = (tables.several(poses, test, counted) for poses in (found, moved))
+    one, other = (several(poses, test, counted) for poses in (found, moved))
     assert one == other and one["MPJPE"] == pytest.approx(30 * 3**0.5, rel=1e-3)
-    assert one != tables.several(found, test)
+    assert one != several(found, test)
     assert one["MPJPE oracle"] == pytest.approx(5 * 3**0.5, rel=1e-3)
 
 
