@@ -227,7 +227,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=PROFILES,
         help="in place of POSENB_PROFILE; full: posynda.table2 on such films at the paper's size",
     )
+    table.add_argument("--folder", type=_path, help="checkpoints of what a table trains")
     table.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    table.add_argument(
+        "--cluster", metavar="ADDRESS", help="run the rows on the workers of a Dask scheduler"
+    )
     table.set_defaults(run=_table)
     return parser
 
@@ -491,12 +495,13 @@ def _table(options: argparse.Namespace) -> int:
     tables = importlib.import_module(f"posenb.experiments.{chapter}.tables").TABLES
     if name not in tables:
         raise ValueError(f"{chapter} has no table {name!r}; it has: {', '.join(tables)}")
-    wanted = {"seeds": options.seeds, "target": options.target, "source": options.source}
+    names = ("seeds", "cluster", "target", "source", "folder")
+    wanted = {name: getattr(options, name) for name in names}
     given = {key: value for key, value in wanted.items() if value is not None}
     if options.profile is not None:
         os.environ["POSENB_PROFILE"] = options.profile  # processes of --jobs read it too
-    call = getattr(tables[name], "bench", tables[name])  # its parameters are the options
-    for key in given.keys() - {"seeds"} - inspect.signature(call).parameters.keys():
+    known = getattr(tables[name], "options", None) or inspect.signature(tables[name]).parameters
+    for key in sorted(given.keys() - set(known)):
         raise ValueError(f"{options.name} has no --{key}")
     card = tables[name](jobs=options.jobs, **given)
     print(f"wrote {cards.card_path(card['name'])}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import itertools
 import json
 import math
@@ -22,6 +23,7 @@ from typing import Any
 import joblib
 
 from posenb import assets
+from posenb.experiments import cluster as clusters
 from posenb.measure.intervals import t_interval
 from posenb.train import loop, runtime
 from posenb.train.cards import card_path, is_number
@@ -76,21 +78,41 @@ class Experiment:
     ready: Ready
     facts: Callable[[Any], Mapping[str, Any]]
 
+    @property
+    def options(self) -> set[str]:
+        """Names of what a call takes."""
+        return {"seeds", "jobs", "cluster", *inspect.signature(self.bench).parameters} - {"seed"}
+
     def __call__(
-        self, seeds: Sequence[int] | None = None, jobs: int = 1, **options: Any
+        self,
+        seeds: Sequence[int] | None = None,
+        jobs: int = 1,
+        cluster: str | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
-        """Run what is not finished, and write the card."""
-        bench, seeds = self.bench(**options), seeds or self.seeds
+        """Run what is not finished, and write the card.
+
+        Args:
+            seeds: of every row; default the experiment's own.
+            jobs: processes at a time.
+            cluster: address of a Dask scheduler, whose workers then take the place of processes.
+            options: of the bench.
+        """
+        bench, seeds, home = self.bench(**options), seeds or self.seeds, clusters.Home.here()
+        facts = self.facts(bench)  # what cannot be read is known before anything is trained
         early = [part for s in seeds for part in self.ready(dataclasses.replace(bench, seed=s))]
-        joblib.Parallel(jobs)(joblib.delayed(_whole)(part, jobs == 1) for part in early)
-        return run_table(
-            self.name + bench.suffix,
-            self.rows(bench) if callable(self.rows) else self.rows,
-            seeds,
-            functools.partial(_on, self.measure, bench),
-            jobs=jobs,
-            configuration=self.facts(bench),
-        )
+        alone = jobs == 1 and cluster is None
+        with clusters.workers(cluster) as device:
+            joblib.Parallel(jobs)(joblib.delayed(_whole)(home, part, alone) for part in early)
+            return run_table(
+                self.name + bench.suffix,
+                self.rows(bench) if callable(self.rows) else self.rows,
+                seeds,
+                functools.partial(_on, self.measure, bench),
+                jobs=jobs,
+                configuration=facts,
+                device=device,
+            )
 
 
 def _on(measure: Measured, bench: Any, row: Row, seed: int) -> Mapping[str, float]:
@@ -145,6 +167,7 @@ def run_table(
     folder: Path | None = None,
     jobs: int = 1,
     configuration: Mapping[str, Any] | None = None,
+    device: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure every row with every seed, and write the result card.
@@ -160,8 +183,9 @@ def run_table(
         seeds: seeds of every row.
         measure: (labels of a row, seed) -> named numbers.
         folder: root of the cards; `<repository>/figures/results` by default.
-        jobs: processes at a time (joblib; another backend through `joblib.parallel_config`).
+        jobs: processes at a time (joblib; a cluster through `cluster.workers`).
         configuration: what all rows share, as plain JSON data; kept in the card.
+        device: name of what computes, for the card; default this machine's.
         progress: show a progress bar.
 
     Returns:
@@ -183,9 +207,9 @@ def run_table(
         raise ValueError(f"table {name}: expected rows and seeds, at least one each, none twice")
     with assets.locked(path):
         finished, seconds = _finished(path, cells)
-        began = time.monotonic() - seconds
+        began, home = time.monotonic() - seconds, clusters.Home.here()
         tasks = (
-            joblib.delayed(_measure)(measure, key, row, seed)
+            joblib.delayed(_measure)(home, measure, key, row, seed)
             for key, (row, seed) in cells.items()
             if key not in finished
         )
@@ -209,7 +233,7 @@ def run_table(
             "seeds": list(seeds),
             "configuration": configuration,
             "versions": runtime.versions(),
-            "device": runtime.device_name(runtime.device()),
+            "device": device or runtime.device_name(runtime.device()),
             "wall_seconds": round(time.monotonic() - began, 1),
         }
         _write(path, card)
@@ -218,10 +242,10 @@ def run_table(
 
 
 def _measure(
-    measure: Measure, key: str, row: dict[str, Any], seed: int
+    home: clusters.Home, measure: Measure, key: str, row: dict[str, Any], seed: int
 ) -> tuple[str, dict[str, float]]:
     try:
-        metrics = {name: float(value) for name, value in _whole(measure, row, seed).items()}
+        metrics = {name: float(value) for name, value in _whole(home, measure, row, seed).items()}
     except Exception as error:
         error.add_note(f"in row {row} with seed {seed}")
         raise
@@ -231,9 +255,9 @@ def _measure(
     return key, metrics
 
 
-def _whole(call: Callable[..., Any], *arguments: Any) -> Any:
+def _whole(home: clusters.Home, call: Callable[..., Any], *arguments: Any) -> Any:
     """What a call returns, computed on one thread, of trainings that came to their ends."""
-    with runtime.threads(1), loop.whole():
+    with home.like(), runtime.threads(1), loop.whole():
         return call(*arguments)
 
 
