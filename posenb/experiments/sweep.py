@@ -6,6 +6,7 @@ measures one of them on a `Bench`, which is what all rows share.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -20,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
-
 from posenb import assets
-from posenb.experiments import cluster as clusters
+from posenb.experiments.cluster import Crew, Home, processes, workers
 from posenb.measure.intervals import t_interval
 from posenb.train import loop, runtime
 from posenb.train.cards import card_path, is_number
@@ -98,20 +97,20 @@ class Experiment:
             cluster: address of a Dask scheduler, whose workers then take the place of processes.
             options: of the bench.
         """
-        bench, seeds, home = self.bench(**options), seeds or self.seeds, clusters.Home.here()
+        bench, seeds, home = self.bench(**options), seeds or self.seeds, Home.here()
         facts = self.facts(bench)  # what cannot be read is known before anything is trained
         early = [part for s in seeds for part in self.ready(dataclasses.replace(bench, seed=s))]
         alone = jobs == 1 and cluster is None
-        with clusters.workers(cluster) as device:
-            joblib.Parallel(jobs)(joblib.delayed(_whole)(home, part, alone) for part in early)
+        with workers(cluster) if cluster else contextlib.nullcontext(processes(jobs)) as crew:
+            for _ in crew.run(_prepared, [(home, part, alone) for part in early]):
+                pass
             return run_table(
                 self.name + bench.suffix,
                 self.rows(bench) if callable(self.rows) else self.rows,
                 seeds,
                 functools.partial(_on, self.measure, bench),
-                jobs=jobs,
+                crew=crew,
                 configuration=facts,
-                device=device,
             )
 
 
@@ -165,9 +164,8 @@ def run_table(
     measure: Measure,
     *,
     folder: Path | None = None,
-    jobs: int = 1,
+    crew: Crew | None = None,
     configuration: Mapping[str, Any] | None = None,
-    device: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure every row with every seed, and write the result card.
@@ -175,7 +173,7 @@ def run_table(
     A finished (row, seed) is kept in `<table>.partial.json` beside the card until the table is
     whole: after an interruption the same call goes on from there, unless the row, the
     configuration or a package version changed. Each measurement computes on one thread, so that
-    numbers do not depend on `jobs`.
+    numbers do not depend on who computes beside it.
 
     Args:
         name: "<chapter>.<table>", for example "flexpose.table1".
@@ -183,9 +181,8 @@ def run_table(
         seeds: seeds of every row.
         measure: (labels of a row, seed) -> named numbers.
         folder: root of the cards; `<repository>/figures/results` by default.
-        jobs: processes at a time (joblib; a cluster through `cluster.workers`).
+        crew: who computes; default this process.
         configuration: what all rows share, as plain JSON data; kept in the card.
-        device: name of what computes, for the card; default this machine's.
         progress: show a progress bar.
 
     Returns:
@@ -207,14 +204,10 @@ def run_table(
         raise ValueError(f"table {name}: expected rows and seeds, at least one each, none twice")
     with assets.locked(path):
         finished, seconds = _finished(path, cells)
-        began, home = time.monotonic() - seconds, clusters.Home.here()
-        tasks = (
-            joblib.delayed(_measure)(home, measure, key, row, seed)
-            for key, (row, seed) in cells.items()
-            if key not in finished
-        )
+        began, home, crew = time.monotonic() - seconds, Home.here(), crew or processes(1)
+        left = [(home, measure, k, *cell) for k, cell in cells.items() if k not in finished]
         with runtime.Progress(len(cells), name, len(finished), progress) as bar:
-            for key, metrics in joblib.Parallel(jobs, return_as="generator_unordered")(tasks):
+            for key, metrics in crew.run(_measure, left):
                 finished[key] = metrics
                 partial = {"wall_seconds": time.monotonic() - began, "cells": finished}
                 _write(_partial_path(path), partial)
@@ -233,7 +226,7 @@ def run_table(
             "seeds": list(seeds),
             "configuration": configuration,
             "versions": runtime.versions(),
-            "device": device or runtime.device_name(runtime.device()),
+            "device": crew.device,
             "wall_seconds": round(time.monotonic() - began, 1),
         }
         _write(path, card)
@@ -242,7 +235,7 @@ def run_table(
 
 
 def _measure(
-    home: clusters.Home, measure: Measure, key: str, row: dict[str, Any], seed: int
+    home: Home, measure: Measure, key: str, row: dict[str, Any], seed: int
 ) -> tuple[str, dict[str, float]]:
     try:
         metrics = {name: float(value) for name, value in _whole(home, measure, row, seed).items()}
@@ -255,10 +248,14 @@ def _measure(
     return key, metrics
 
 
-def _whole(home: clusters.Home, call: Callable[..., Any], *arguments: Any) -> Any:
+def _whole(home: Home, call: Callable[..., Any], *arguments: Any) -> Any:
     """What a call returns, computed on one thread, of trainings that came to their ends."""
     with home.like(), runtime.threads(1), loop.whole():
         return call(*arguments)
+
+
+def _prepared(home: Home, part: Callable[[bool], Any], progress: bool) -> None:
+    _whole(home, part, progress)  # what it gives is kept in files, and may be large
 
 
 def _key(configuration: Row, row: Row, seed: int) -> str:

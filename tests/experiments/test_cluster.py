@@ -183,12 +183,27 @@ def test_clusters_that_do_not_fit_are_refused(
         cluster.workers("127.0.0.1:9").__enter__()
 
 
-def test_a_cluster_of_one_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_kills_its_workers_is_given_up(scheduler: str) -> None:
+    """And one that they cannot read is an error: neither may wait for ever."""
+
+    class Unreadable:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return __import__, ("nowhere_to_be_found",)
+
+    with cluster.workers(scheduler) as crew:
+        assert sorted(crew.run(abs, [(-1,), (2,)])) == [1, 2]
+        with pytest.raises(ValueError, match="the cluster gave up"):
+            list(crew.run(os._exit, [(1,)]))
+        with pytest.raises(Exception, match="nowhere_to_be_found|deserializ"):
+            list(crew.run(id, [(Unreadable(),)]))
+
+
+def test_a_cluster_without_workers_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 2)
     alone = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
                   "--scheduler-file", "scheduler.json", folder=tmp_path)  # fmt: skip
     try:
-        with pytest.raises(ValueError, match=r"found 0 workers .* at least 2: .*--nthreads 1"):
+        with pytest.raises(ValueError, match=r"found no workers at tcp.*--nthreads 1"):
             cluster.workers(address_of(tmp_path)).__enter__()
     finally:
         stop([alone])

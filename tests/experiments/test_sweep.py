@@ -15,6 +15,7 @@ from scipy import stats
 
 from posenb.course.teach import cards
 from posenb.experiments import sweep
+from posenb.experiments.cluster import processes
 from posenb.train import loop
 
 ROWS = [{"method": "ours", "layer": 3}, {"method": "theirs", "layer": 1}]
@@ -132,7 +133,7 @@ def test_another_configuration_starts_anew(tmp_path: Path) -> None:
 
 
 def test_two_jobs_give_the_same_numbers(tmp_path: Path) -> None:
-    assert run(tmp_path, jobs=2)["rows"] == run(tmp_path)["rows"]
+    assert run(tmp_path, crew=processes(2))["rows"] == run(tmp_path)["rows"]
 
 
 def test_a_failure_names_its_cell_and_keeps_the_others(tmp_path: Path) -> None:
