@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import functools
 import importlib
-import inspect
 import json
 import os
 import sys
@@ -500,8 +499,7 @@ def _table(options: argparse.Namespace) -> int:
     given = {key: value for key, value in wanted.items() if value is not None}
     if options.profile is not None:
         os.environ["POSENB_PROFILE"] = options.profile  # processes of --jobs read it too
-    known = getattr(tables[name], "options", None) or inspect.signature(tables[name]).parameters
-    for key in sorted(given.keys() - set(known)):
+    for key in sorted(given.keys() - tables[name].options):
         raise ValueError(f"{options.name} has no --{key}")
     card = tables[name](jobs=options.jobs, **given)
     print(f"wrote {cards.card_path(card['name'])}")

@@ -63,7 +63,7 @@ def processes(jobs: int) -> Crew:
 
     def run(call: Callable[..., Any], each: Iterable[tuple[Any, ...]]) -> Iterable[Any]:
         tasks = (joblib.delayed(call)(*arguments) for arguments in each)
-        return joblib.Parallel(jobs, return_as="generator_unordered")(tasks)  # type: ignore[no-any-return]
+        return joblib.Parallel(jobs, return_as="generator_unordered")(tasks)
 
     return Crew(run, runtime.device_name(runtime.device()))
 
@@ -96,7 +96,7 @@ def workers(address: str) -> Iterator[Crew]:
     def run(call: Callable[..., Any], each: Iterable[tuple[Any, ...]]) -> Iterable[Any]:
         futures = [client.submit(call, *arguments, pure=False) for arguments in each]
         try:
-            for done in as_completed(futures):
+            for done in as_completed(futures, loop=client.loop):
                 yield done.result()
         except KilledWorker as error:
             raise ValueError(f"the cluster gave up: {error}") from error

@@ -92,8 +92,9 @@ def kill_one_of(address: str, partial: Path, over: threading.Event, cells: list[
         pid = next(iter(client.run(os.getpid).values()))
         while not (partial.exists() or over.wait(0.02)):
             pass
-        cells.append(len(json.loads(partial.read_text())["cells"]))
-        os.kill(pid, signal.SIGKILL)
+        if partial.exists():
+            cells.append(len(json.loads(partial.read_text())["cells"]))
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.timeout(900)
@@ -101,7 +102,7 @@ def test_the_card_is_that_of_one_machine_though_a_worker_is_killed(
     scheduler: str, results: Path
 ) -> None:
     def run(place: str, **where: Any) -> dict[str, Any]:
-        return tables.TABLES["table7"]((0, 1), scale=TINY, folder=results / place, **where)
+        return tables.TABLES["table7"]((0,), scale=TINY, folder=results / place, **where)
 
     expected, cells, over = run("here"), list[int](), threading.Event()
     partial = results / "posynda" / "table7.partial.json"
@@ -112,7 +113,7 @@ def test_the_card_is_that_of_one_machine_though_a_worker_is_killed(
     finally:
         over.set()
         killer.join()
-    assert 0 < cells[0] < 12  # in the middle
+    assert 0 < cells[0] < 6  # in the middle
     for part in ("name", "rows", "seeds", "configuration", "versions"):
         assert card[part] == expected[part], part
     assert not partial.exists()

@@ -232,11 +232,11 @@ def test_faces_are_a_target_of_faces_alone():
 def test_the_command_passes_source_and_target_on(own, monkeypatch, capsys):
     given = {}
 
-    def table1(jobs, target="lab", source="wild"):
-        given.update(target=target, source=source)
-        return {"name": "flexpose.table1"}
+    def call(experiment, jobs, **options):
+        given.update(options)
+        return {"name": experiment.name}
 
-    monkeypatch.setitem(tables.TABLES, "table1", table1)
+    monkeypatch.setattr(sweep.Experiment, "__call__", call)
     source = ["--source", str(own[1])]
     assert command_line.main(["table", "flexpose.table1", *source, "--target", own[0]]) == 0
     assert given == {"source": str(own[1]), "target": own[0]}

@@ -1,0 +1,33 @@
+"""The cards of the repository are those that the code makes: rows and configuration."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from posenb.__main__ import EXPERIMENTS
+from posenb.course.teach import cards
+from posenb.experiments.sweep import Experiment
+
+TABLES: dict[str, Experiment] = {
+    experiment.name: experiment
+    for chapter in EXPERIMENTS
+    for experiment in importlib.import_module(
+        f"posenb.experiments.{chapter}.tables"
+    ).TABLES.values()
+}
+ASKING = {"prior.stand_ins"}  # needs data that are not in the repository
+
+
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - ASKING))
+def test_a_card_is_that_of_its_table(name: str) -> None:
+    experiment, card = TABLES[name], cards.load(name)
+    bench = experiment.bench()
+    rows = experiment.rows(bench) if callable(experiment.rows) else experiment.rows
+    labels = [
+        {key: value for key, value in row.items() if key != "metrics"} for row in card["rows"]
+    ]
+    assert labels == json.loads(json.dumps(rows))
+    assert card["configuration"] == json.loads(json.dumps(experiment.facts(bench)))
