@@ -11,6 +11,8 @@ from posenb.__main__ import EXPERIMENTS
 from posenb.course.teach import cards
 from posenb.experiments.sweep import Experiment
 
+pytestmark = pytest.mark.slow
+
 TABLES: dict[str, Experiment] = {
     experiment.name: experiment
     for chapter in EXPERIMENTS

@@ -23,6 +23,8 @@ from posenb.experiments.posynda.bench import Lifter, Scale
 from posenb.posynda import Recipe
 from posenb.train import runtime
 
+pytestmark = pytest.mark.slow
+
 TINY = Scale(
     frames=3,
     source=24,
