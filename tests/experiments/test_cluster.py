@@ -17,6 +17,7 @@ import pytest
 import torch
 from dask.distributed import Client
 
+from posenb import __main__ as command
 from posenb.experiments import cluster, sweep
 from posenb.experiments.posynda import tables
 from posenb.experiments.posynda.bench import Lifter, Scale
@@ -163,7 +164,10 @@ def test_workers_are_as_the_process_that_asks(
 
 
 def test_clusters_that_do_not_fit_are_refused(
-    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scheduler: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refused() -> str:
         with pytest.raises(ValueError) as caught, cluster.workers(scheduler):
@@ -182,8 +186,12 @@ def test_clusters_that_do_not_fit_are_refused(
             client.wait_for_workers(3, timeout=60)
         assert "2 threads: start it with --nthreads 1" in refused()
         third.terminate()
-    with pytest.raises(ValueError, match=r"no Dask scheduler at '127.0.0.1:9'.*dask scheduler"):
-        cluster.workers("127.0.0.1:9").__enter__()
+    nobody, folder = ["--cluster", "127.0.0.1:9"], ["--folder", str(tmp_path / "runs")]
+    assert command.main(["table", "posynda.table7", *nobody, *folder]) == 2
+    assert "found no Dask scheduler at '127.0.0.1:9'" in capsys.readouterr().err
+    assert command.main(["table", "prior.layers", *folder]) == 2
+    assert "prior.layers has no --folder" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_call_that_kills_its_workers_is_given_up(scheduler: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from posenb.experiments import shipping
-from posenb.experiments.posynda.bench import RUNS, SOURCE, TEACHING, Bench, Lifter, Scale
+from posenb.experiments.posynda.bench import RUNS, SOURCE, TEACHING, Bench, Scale
 from posenb.experiments.posynda.tables import METHODS
 from posenb.measure.keypoints import mpjpe
 from posenb.posynda import windows
@@ -52,17 +52,12 @@ class Plan:
             )
         if self.target is not None:
             windows.domain(self.target)
-        usual = GaussianDiffusion().timesteps
-        if self.lifter.timesteps != usual:
+        usual, found = GaussianDiffusion().timesteps, self.bench().diffusion.timesteps
+        if found != usual:
             raise ValueError(
-                f"lifters of {self.lifter.timesteps} timesteps are not shipped: `lift` takes "
+                f"lifters of {found} timesteps are not shipped: `lift` takes "
                 f"{usual} unless it is told"
             )
-
-    @property
-    def lifter(self) -> Lifter:
-        """Its numbers."""
-        return self.scale.lifters[self.denoiser]
 
     @property
     def name(self) -> str:
@@ -71,7 +66,7 @@ class Plan:
 
     def bench(self, folder: Path = RUNS) -> Bench:
         """What it is made on, with the checkpoints in a folder."""
-        return Bench(self.seed, self.scale, folder).of(self.lifter)
+        return Bench(self.seed, self.scale, folder).of(self.scale.lifters[self.denoiser])
 
     @property
     def command(self) -> str:
@@ -136,22 +131,15 @@ def ship_lifter(made: Made, folder: Path | None = None) -> None:
     error["float16"] = error_mm(copy.deepcopy(made.model).half().float(), plan)
     half = abs(error["float16"] - error["float32"]) < TOLERANCE
     configuration = {
-        "lifter": asdict(plan.lifter),
+        "lifter": asdict(plan.bench().lifter),
         "scale": {k: v for k, v in asdict(plan.scale).items() if k not in ("mixste", "videopose")},
         "source": SOURCE,
         "target": plan.target,
         "adaptation": plan.target and asdict(plan.bench().sized(METHODS[METHOD])),
     }
     device = next(made.model.parameters()).device
-    record = shipping.record(
-        plan.command,
-        configuration,
-        plan.seed,
-        made.data_hash,
-        made.losses,
-        device,
-        made.seconds,
-    ) | {"test_mpjpe_mm": error}
+    made_of = (configuration, plan.seed, made.data_hash, made.losses, device, made.seconds)
+    record = shipping.record(plan.command, *made_of) | {"test_mpjpe_mm": error}
     checkpoints.save_weights(asset(plan.name), made.model.state_dict(), record, half, folder)
 
 
