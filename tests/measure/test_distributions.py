@@ -168,6 +168,7 @@ def test_median_bandwidth() -> None:
     assert D.mmd2(*big) == D.mmd2(*big, bandwidth=D.median_bandwidth(*big))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux' /proc")
 def test_mmd2_needs_little_memory() -> None:
     """A matrix of all 20,000 x 20,000 kernel values alone would take 1.6 GB.

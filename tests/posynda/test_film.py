@@ -117,6 +117,7 @@ def test_portrait_and_landscape_are_scaled_by_the_longer_side():
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_adapted_lifter_lifts(tmp_path, monkeypatch):
     monkeypatch.setattr(film, "SOURCE", 100)
     track, truth = filmed(frames=60)

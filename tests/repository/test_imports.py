@@ -39,6 +39,7 @@ def loaded(module: str) -> tuple[set[str], set[str]]:
     return ours, {name.partition(".")[0] for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", LOADS)
 def test_an_import_loads_what_it_needs_and_nothing_else(module: str) -> None:
     most, without = LOADS[module]

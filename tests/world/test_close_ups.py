@@ -113,6 +113,7 @@ def test_faces_do_what_their_domain_says() -> None:
     assert torch.corrcoef(torch.stack([gap, opened]))[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_open_mouths_show_a_row_of_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most show them in one piece; behind closed lips there are none to be seen."""
 

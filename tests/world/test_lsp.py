@@ -13,6 +13,8 @@ from posenb.world import domains
 from posenb.world.datasets import DatasetError, lsp
 from posenb.world.skeletons import BODY17, LSP14, convert
 
+pytestmark = pytest.mark.slow
+
 
 def people(count: int = 4) -> np.ndarray:
     """Pixels counted from 1, (N, 14, 2)."""

@@ -16,6 +16,8 @@ from scipy.sparse import csc_matrix
 from posenb.world.datasets import DatasetError, matlab
 from posenb.world.datasets.matlab import read_mat
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

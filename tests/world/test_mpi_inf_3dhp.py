@@ -17,6 +17,8 @@ from posenb.world.cameras import Camera
 from posenb.world.datasets import DatasetError, films, mpi_inf_3dhp
 from posenb.world.skeletons import BODY17, DHP17, DHP28, convert
 
+pytestmark = pytest.mark.slow
+
 VIEWS = ("0", "2", "8")
 NOSE = BODY17.index("nose")
 OTHERS = [joint for joint in range(17) if joint != NOSE]

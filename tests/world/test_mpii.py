@@ -13,6 +13,8 @@ from scipy.io import savemat
 from posenb.world.datasets import DatasetError, mpii
 from posenb.world.skeletons import BODY17, MPII16
 
+pytestmark = pytest.mark.slow
+
 CENTER, SCALE = [300.0, 200.0], 1.5
 
 

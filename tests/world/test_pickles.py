@@ -164,6 +164,7 @@ def array_of(shape: bytes, kind: bytes, content: bytes) -> bytes:
     return b"\x80\x03" + head + shape + b"cnumpy\ndtype\n" + kind + b"\x85R\x89" + content + b"tb."
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of memory")
 @pytest.mark.parametrize(
     "content",

@@ -52,6 +52,7 @@ def random_taus(source: prior.Generator) -> dict[Variant, StyleTransfer]:
     return taus
 
 
+@pytest.mark.slow
 def test_every_corner_of_the_controls() -> None:
     seen = set()
     for parameters in explorer.corners(explore.CONTROLS):
@@ -161,6 +162,7 @@ def test_variants_are_known_by_their_names() -> None:
         Variant.of("luck/1/30")
 
 
+@pytest.mark.slow
 def test_a_film_looks_every_few_steps() -> None:
     source, regressor = prior.load_generator("wild"), prior.load_regressor()
     real = domains.get("lab").sample(200, 0).keypoints

@@ -46,6 +46,7 @@ def tiny_lifters(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow
 def test_every_corner_of_the_controls():
     """Those that depend on no other change together: 320 corners instead of 2,560."""
     states = {}

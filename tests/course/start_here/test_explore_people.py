@@ -18,6 +18,7 @@ CORNERS = list(explorer.corners(explore_people.CONTROLS))
 SMALL = 32  # pixels: thousands of corners want small pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", explore_people.CONTROLS["look"].ends)
 @pytest.mark.parametrize("recording", explore_people.CONTROLS["recording"].ends)
 def test_every_corner_of_the_controls(recording: str, look: str) -> None:
@@ -92,6 +93,7 @@ def test_bad_settings_are_named(parameters: dict[str, float]) -> None:
         explore_people.compute(parameters)
 
 
+@pytest.mark.slow
 def test_the_detector_finds_a_synthetic_person_better_than_one_of_the_full_look() -> None:
     far = []
     for strength in (0.0, 1.0):

@@ -18,6 +18,7 @@ from posenb.world.skeletons import BODY17
 KEYS = {"FD", "MMD2", "recall", "precision", "spread", "bone violations", "joint violations"}
 
 
+@pytest.mark.slow
 def test_yardsticks_come_in_the_expected_order() -> None:
     bench = Bench(count=1500)
     rows = {name: tables.quality(bench, label) for name, label in tables.ROWS.items()}
