@@ -20,11 +20,11 @@ ROOMS = {
     "build": ("build",),
 }  # fmt: skip
 LIMITS = {
-    "chapters, measure, train": 10_200,
-    "world and assets": 13_200,
-    "course": 6_500,
+    "chapters, measure, train": 9_500,
+    "world and assets": 12_200,
+    "course": 7_300,
     "experiments": 3_300,
-    "build": 1_200,
+    "build": 1_300,
 }
 
 
