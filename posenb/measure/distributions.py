@@ -185,7 +185,7 @@ def gaussian_like(poses: Tensor, count: int, generator: torch.Generator) -> Tens
     """Draw from the Gaussian with the mean and covariance of `poses`: the yardstick to beat.
 
     Its FD to `poses` is nearly 0 by construction, although it knows nothing about bodies; a
-    generative model has to beat it on MMD^2 and on bones.
+    generative model should beat it on MMD^2 and on bones.
 
     Args:
         poses: (poses, joints, dims) or (poses, features).
