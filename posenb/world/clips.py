@@ -115,6 +115,7 @@ def videos(
     look: Look | None = None,
     split: Split = "train",
     device: torch.device | str = "cpu",
+    margin: float | None = None,
 ) -> Videos:
     """Render videos of a domain: a person each, who moves before one background.
 
@@ -131,6 +132,7 @@ def videos(
         look: another look than the domain's own.
         split: other takes of the recordings, other people.
         device: where to render.
+        margin: cut the crop close to the person, as in `filming.film`; default the domain's own.
 
     Raises:
         ValueError: for a count, a number of frames or a stride below 1; if the frames last longer
@@ -143,7 +145,7 @@ def videos(
         )
     recipe = find(domain)
     look = (look_of(recipe.name) if look is None else look).scaled(strength)
-    taken = film(recipe, count, range(0, frames * stride, stride), seed, split)
+    taken = film(recipe, count, range(0, frames * stride, stride), seed, split, margin)
     shots = taken.shots.to(device)
     return Videos(photograph(shots, look, size), shots.camera, *taken[1:], frames, FPS / stride)
 
@@ -158,6 +160,7 @@ def video_pairs(
     look: Look | None = None,
     split: Split = "train",
     device: torch.device | str = "cpu",
+    margin: float | None = None,
 ) -> VideoPairs:
     """Render pairs of frames of videos: what one frame is rebuilt from another for (notebook 03).
 
@@ -171,11 +174,13 @@ def video_pairs(
         look: another look than the domain's own.
         split: other takes of the recordings, other people.
         device: where to render.
+        margin: cut the crop close to both poses, so many times as wide as they are. As rendered,
+            people fill a tenth of the picture, and a limb is 2 pixels of 64 wide.
 
     Raises:
         ValueError: as `videos`.
     """
-    pair = videos(domain, count, 2, seed, size, stride, strength, look, split, device)
+    pair = videos(domain, count, 2, seed, size, stride, strength, look, split, device, margin)
     base, driving = slice(0, None, 2), slice(1, None, 2)
     return VideoPairs(
         pair.frames[base],

@@ -128,6 +128,7 @@ def film(
     frames: Sequence[int],
     seed: int,
     split: Split = "train",
+    margin: float | None = None,
 ) -> Film:
     """Draw people, what they do, and cameras of a domain, on the CPU.
 
@@ -141,11 +142,16 @@ def film(
         frames: T times at which pictures are taken, in frames of 1 / FPS, ascending from 0.
         seed: the same seed gives the same films.
         split: `train` or `test`: other takes of the recordings, other people.
+        margin: cut the crop close to the person's keypoints in all frames of a scene, so many
+            times as wide as they are; the same people before the same cameras. Default: the
+            domain's own crop, which is wide.
 
     Raises:
         ValueError: as `domain.sample`; if there are no frames, or not in that order; if no
-            recording is long enough; or if somebody leaves the picture.
+            recording is long enough; if somebody leaves the picture; or for a margin below 1.
     """
+    if margin is not None and not margin >= 1:
+        raise ValueError(f"margin must be at least 1, which touches the person, found {margin}")
     if list(frames) != sorted({0, *frames}):
         raise ValueError(
             f"frames must be at least one, ascending from 0, found {list(frames)}: give times in "
@@ -155,6 +161,7 @@ def film(
     random = generator(domain.name, split, seed, "looks")
     steps, seconds = len(frames), torch.tensor(frames) / FPS
     if not isinstance(domain, Domain):
+        domain = domain if margin is None else replace(domain, margin=margin)
         close = domain.scenes(count, seed, split, seconds)
         people = _cast(domain.name, domain.subjects, close.subject, random).repeat(steps, random)
         if isinstance(close, HandScenes):
@@ -178,13 +185,10 @@ def film(
     rotations, root = rotations.flatten(0, 1), root.flatten(0, 1)
     taken = cast.repeat(steps, random)
     joints = domain.annotate(body.keypoints("BODY17", taken.shape, rotations, root))
-    corner, side = domain.frame(camera, joints, _SMALLEST_BOX)
-    if domain.crop == "root":
-        ends = torch.arange(count)[:, None] * steps + torch.tensor([0, steps - 1])  # (N, 2)
-        corner, side = corner[ends].mean(1), side[ends].mean(1)
+    if margin is not None:
+        camera = _crop(camera, joints, margin, steps)
     else:
-        corner, side = _around(corner.view(count, steps, 2), side.view(count, steps))
-    camera = camera.crop(corner.repeat_interleave(steps, 0), side.repeat_interleave(steps))
+        camera = _framed(domain, camera, joints, steps)
     if steps > 1:
         _require_inside(camera.project(joints), domain.name)
     made = taken.before(camera, rotations, root, domain.convention)
@@ -236,6 +240,18 @@ def _faces(
     camera = _crop(camera, joints + root[:, None], domain.margin, steps, domain.lift)
     piece = torch.full_like(angles[:, 0], PIECES.index("head"), dtype=torch.long)
     return taken.before(camera, rotations, root, expression=expression, piece=piece)
+
+
+def _framed(domain: Domain, camera: Camera, joints: Tensor, steps: int) -> Camera:
+    """The domain's own crop around the joints (N T, J, 3) of each scene."""
+    count = len(joints) // steps
+    corner, side = domain.frame(camera, joints, _SMALLEST_BOX)
+    if domain.crop == "root":
+        ends = torch.arange(count)[:, None] * steps + torch.tensor([0, steps - 1])  # (N, 2)
+        corner, side = corner[ends].mean(1), side[ends].mean(1)
+    else:
+        corner, side = _around(corner.view(count, steps, 2), side.view(count, steps))
+    return camera.crop(corner.repeat_interleave(steps, 0), side.repeat_interleave(steps))
 
 
 def _crop(camera: Camera, joints: Tensor, margin: float, steps: int, lift: float = 0.0) -> Camera:

@@ -56,6 +56,21 @@ def test_points_of_the_world_project_to_the_labels(name: str) -> None:
     torch.testing.assert_close(pairs.base_camera.focal, pairs.driving_camera.focal)
 
 
+@pytest.mark.parametrize("name", [*BODIES, "hands_real"])
+def test_a_close_crop_shows_the_same_people_nearer(name: str) -> None:
+    """The joints of both frames fill 1 / margin of it; people, poses and cameras stay."""
+    wide, close = (video_pairs(name, 3, 8, 1, 32, margin=margin) for margin in (None, 1.25))
+    for one, other in ((wide.base, close.base), (wide.driving, close.driving)):
+        torch.testing.assert_close(one.joints3d, other.joints3d)
+    both = torch.cat([close.base.keypoints, close.driving.keypoints], 1)  # (N, 2 J, 2)
+    low, high = both.amin(1), both.amax(1)
+    torch.testing.assert_close((high - low).amax(-1), torch.full((3,), 1 / 1.25))
+    torch.testing.assert_close((low + high) / 2, torch.full((3, 2), 0.5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        close.driving_camera.project(close.driving.joints3d), close.driving.keypoints
+    )
+
+
 @pytest.mark.parametrize("name", ["synthetic", "lab"])
 def test_the_background_stands_still(name: str) -> None:
     pairs = video_pairs(name, 4, 8, 3, SIZE, look=calm(name))
@@ -115,6 +130,8 @@ def test_bad_input_is_named() -> None:
         video_pairs("lab", 1, 500, 0, 16)
     with pytest.raises(ValueError, match="no domain 'moon'"):
         video_pairs("moon", 1, 1, 0)
+    with pytest.raises(ValueError, match="margin must be at least 1"):
+        video_pairs("lab", 1, 5, 0, SIZE, margin=0.9)
     narrow = dataclasses.replace(domains.get("lab"), margin=0.02)
     with pytest.raises(ValueError, match=r"out of the picture in \d+ of 12 frames"):
         videos(narrow, 4, 3, 0, 16, 5)
