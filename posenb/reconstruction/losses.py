@@ -1,4 +1,4 @@
-"""What the detector is trained by (Geometric Reconstruction, Eq. 1 to 3)."""
+"""What is learned by (Geometric Reconstruction, Eq. 1 to 3 and 9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from posenb.reconstruction.features import PerceptualFeatures
 from posenb.reconstruction.networks import Maps, gaussians, read
 from posenb.reconstruction.pseudo_labels import PseudoLabels
 from posenb.world.skeletons import Skeleton
@@ -150,3 +151,64 @@ def _inside(keypoints: Tensor) -> Tensor:
 def _mean(values: Tensor, counted: Tensor) -> Tensor:
     """Mean of the values that count; 0 where none does."""
     return (values * (counted / counted.sum().clamp_min(1))).sum()
+
+
+class Reconstruction(NamedTuple):
+    """The terms of a reconstruction's loss, (N,) each: minimise the mean of `total`.
+
+    Attributes:
+        features: L_rec of Eq. 9.
+        pixels: mean absolute difference of the pictures themselves, likewise at several sizes.
+        total: `pixels` and the weighted `features`.
+    """
+
+    features: Tensor
+    pixels: Tensor
+    total: Tensor
+
+
+def reconstruction_loss(
+    rebuilt: Tensor,
+    driving: Tensor,
+    features: PerceptualFeatures,
+    feature_weight: float = 0.1,
+    scales: int = 2,
+) -> Reconstruction:
+    """L_rec (Eq. 9), and an L1 pyramid beside it.
+
+    Eq. 9 sums absolute differences; here each layer counts by its mean, so that neither the size of
+    the pictures nor the width of a layer decides what a layer weighs. Each picture is compared at
+    its own size and halved, several times over. Features tell little of brightness and colour,
+    which is what W and G must learn first: hence the pixels.
+
+    Args:
+        rebuilt: pictures, RGB in [0, 1], (N, 3, H, W).
+        driving: the true ones, (N, 3, H, W).
+        features: phi.
+        feature_weight: of Eq. 9 in the total.
+        scales: at how many sizes.
+
+    Raises:
+        ValueError: if rebuilt and true pictures differ in shape, or no scale is asked for.
+    """
+    if rebuilt.shape != driving.shape:
+        raise ValueError(
+            f"found {tuple(rebuilt.shape)} rebuilt for {tuple(driving.shape)} driving pictures: "
+            "each is compared with its own"
+        )
+    if scales < 1:
+        raise ValueError(f"pictures are compared at one size at least, found scales={scales}")
+    layers, pixels = rebuilt.new_zeros(len(rebuilt)), rebuilt.new_zeros(len(rebuilt))
+    for scale in range(scales):
+        if scale:
+            rebuilt, driving = F.avg_pool2d(rebuilt, 2), F.avg_pool2d(driving, 2)
+        pairs = zip(features(rebuilt), features(driving.detach()), strict=True)
+        layers = layers + sum(_distance(ours, true) for ours, true in pairs) / scales
+        pixels = pixels + _distance(rebuilt, driving.detach()) / scales
+    return Reconstruction(layers, pixels, pixels + feature_weight * layers)
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    """Mean absolute difference of each of N, (N,), in single precision at least."""
+    dtype = torch.promote_types(one.dtype, torch.float32)
+    return (one.to(dtype) - other.to(dtype)).abs().flatten(1).mean(1)
