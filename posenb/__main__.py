@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from posenb.prior.training import PriorRecipe
+    from posenb.reconstruction.rebuild import ReconstructorRecipe
     from posenb.reconstruction.training import DetectorRecipe
     from posenb.train.loop import History
 
@@ -162,6 +163,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_detector)
+
+    train = chapters.add_parser("reconstructor", help="frames of videos rebuilt through the bones")
+    train.add_argument("--domain", required=True, help="whose labelled videos, as synthetic")
+    train.add_argument("--pairs", type=int, help="pairs of frames in all")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    train.add_argument(
+        "--folder", type=_path, default=Path("runs/reconstruction"), help="checkpoints"
+    )
+    train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
+    train.set_defaults(run=_train_reconstructor)
 
     train = chapters.add_parser("lifter", help="3D from 2D: the lifters that PoSynDA starts from")
     train.add_argument("--denoiser", choices=DENOISERS, required=True)
@@ -345,6 +357,32 @@ def _train_detector(options: argparse.Namespace) -> int:
         task, history = training.train_detector(wanted, options.folder, device=device)
         if _may_ship(options, history):
             shipping.ship_detector(task, history)
+    return 130 if history.interrupted else 0
+
+
+def reconstructor_recipe(options: argparse.Namespace) -> ReconstructorRecipe:
+    """The recipe that `train reconstructor --domain ...` asks for."""
+    from posenb.reconstruction import rebuild
+
+    changes = {} if options.pairs is None else {"pairs": options.pairs}
+    return rebuild.ReconstructorRecipe(options.domain, seed=options.seed, **changes)
+
+
+def _train_reconstructor(options: argparse.Namespace) -> int:
+    import torch
+
+    from posenb.experiments.reconstruction import shipping
+    from posenb.reconstruction import rebuild
+    from posenb.train import runtime
+
+    device, wanted = runtime.device(), reconstructor_recipe(options)
+    with (
+        runtime.process_group(device),
+        runtime.threads(options.threads or torch.get_num_threads()),
+    ):
+        task, history = rebuild.train_reconstructor(wanted, options.folder, device=device)
+        if _may_ship(options, history):
+            shipping.ship_reconstructor(task, history)
     return 130 if history.interrupted else 0
 
 

@@ -1,4 +1,4 @@
-"""The shipped detectors, loaded and checked."""
+"""The shipped detectors and reconstructors, loaded and checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from posenb.reconstruction.generation import Reconstructor, Widths
 from posenb.reconstruction.networks import KeypointDetector
 from posenb.train import checkpoints
 from posenb.world.skeletons import BODY17, HAND21, Skeleton
@@ -16,6 +17,11 @@ from posenb.world.skeletons import BODY17, HAND21, Skeleton
 def asset(domain: str) -> str:
     """Name of the weights of a domain's detector."""
     return f"detector_{domain}"
+
+
+def reconstructor_asset(domain: str) -> str:
+    """Name of the weights of W and G that learned from a domain's videos."""
+    return f"reconstructor_{domain}"
 
 
 def detectors(folder: Path | None = None) -> tuple[str, ...]:
@@ -58,6 +64,38 @@ def load_detector(
     return network.eval().requires_grad_(False)
 
 
+def reconstructors(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the reconstructors among the assets, or in a folder, like `detectors`."""
+    return checkpoints.weights_names(reconstructor_asset(""), folder=folder)
+
+
+def load_reconstructor(
+    name: str = "synthetic", device: torch.device | None = None, folder: Path | None = None
+) -> Reconstructor:
+    """W and G as learned from labelled videos (Geometric Reconstruction, Sec. 3.3.2).
+
+    Args:
+        name: the domain they learned from.
+        device: where to put them; default CPU.
+        folder: where the weights are; default those shipped.
+
+    Returns:
+        For evaluation, its weights without gradients, which go through to the keypoints all the
+        same: `requires_grad_(True)` before it learns on.
+
+    Raises:
+        ValueError: if there is none of that name, or its file is altered.
+    """
+    there = reconstructors(folder)
+    if name not in there:
+        raise ValueError(
+            f"there is no reconstructor {name!r}; there are: {', '.join(there) or 'none'}. "
+            f"`python -m posenb train reconstructor --domain {name}` makes it"
+        )
+    network = checkpoints.built(reconstructor_asset(name), _build_reconstructor, folder)
+    return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
+
+
 def found_in(domain: str) -> Skeleton:
     """What is found in pictures of a domain: hands in those of `hands_...`, else people."""
     return HAND21 if domain.startswith("hands_") else BODY17
@@ -66,3 +104,12 @@ def found_in(domain: str) -> Skeleton:
 def _build(configuration: dict[str, Any], _: dict[str, Tensor]) -> KeypointDetector:
     numbers = {name: configuration[name] for name in ("size", "seed")}
     return KeypointDetector(found_in(configuration["domain"]), **numbers)
+
+
+def _build_reconstructor(configuration: dict[str, Any], _: dict[str, Tensor]) -> Reconstructor:
+    wide = configuration["widths"]
+    widths = Widths(
+        tuple(wide["warping"]), tuple(wide["generation"]), wide["residuals"], wide["scale"]
+    )
+    skeleton = found_in(configuration["domain"])
+    return Reconstructor(skeleton, configuration["size"], widths, seed=configuration["seed"])

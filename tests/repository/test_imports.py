@@ -22,7 +22,7 @@ LOADS = {
     "posenb.posynda": (24, HEAVY),
     "posenb.posynda.diffusion": (24, HEAVY),
     "posenb.prior": (13, HEAVY),
-    "posenb.reconstruction": (13, HEAVY),
+    "posenb.reconstruction": (18, HEAVY),
     "posenb.flexpose": (28, HEAVY - {"scipy"}),
     "posenb.measure": (5, HEAVY),
     "posenb.world.skeletons": (5, HEAVY),

@@ -1,4 +1,7 @@
-"""Finished detectors, written as assets (`python -m posenb train detector`)."""
+"""Finished detectors and reconstructors, written as assets.
+
+`python -m posenb train detector` and `train reconstructor`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from posenb.experiments import shipping
+from posenb.reconstruction.rebuild import ReconstructorRecipe, ReconstructorTask
 from posenb.reconstruction.training import DetectorRecipe, DetectorTask
-from posenb.reconstruction.weights import asset
+from posenb.reconstruction.weights import asset, reconstructor_asset
 from posenb.train import checkpoints, loop
+from posenb.world.clips import video_pairs
 from posenb.world.rendering import render
 
 
@@ -36,3 +41,33 @@ def ship_detector(task: DetectorTask, history: loop.History, folder: Path | None
     )
     state = task.network.state_dict()
     checkpoints.save_weights(asset(recipe.domain), state, record, True, folder)
+
+
+def reconstructor_command(recipe: ReconstructorRecipe) -> str:
+    """What trains these W and G."""
+    words = ("--domain", recipe.domain, "--pairs", recipe.pairs, "--seed", recipe.seed)
+    return shipping.command("reconstructor", *words)
+
+
+def ship_reconstructor(
+    task: ReconstructorTask, history: loop.History, folder: Path | None = None
+) -> None:
+    """Write finished W and G as an asset, in half precision; `folder` as in `save_weights`.
+
+    The data hash is that of pairs like the first ones that they were trained on.
+    """
+    recipe = task.recipe
+    first = video_pairs(recipe.domain, 8, recipe.strides[0], 0, recipe.size, margin=recipe.margin)
+    record = shipping.record(
+        reconstructor_command(recipe),
+        asdict(recipe),
+        recipe.seed,
+        checkpoints.state_hash(
+            [part for some in (first.base, first.driving) for part in (some.images, some.keypoints)]
+        ),
+        history.rows[-1],
+        task.device,
+        history.seconds,
+    )
+    state = task.network.state_dict()
+    checkpoints.save_weights(reconstructor_asset(recipe.domain), state, record, True, folder)
