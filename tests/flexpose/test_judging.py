@@ -44,6 +44,7 @@ def test_with_all_joints_it_is_the_energy_distance() -> None:
     assert judging.energy(a.keypoints, everything) == pytest.approx(float(expected), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_missing_joints_hardly_change_it_and_never_the_order() -> None:
     near, far = people("lab", 300, 1).keypoints, people("wild", 300, 1).keypoints
     shots = people("lab", 100, 2)
@@ -75,6 +76,7 @@ def test_shots_without_a_common_joint_are_not_compared() -> None:
     assert gaps[0, 1].isnan() and gaps[0, 2] > 0 and gaps[1, 2] > 0
 
 
+@pytest.mark.slow
 def test_the_nearest_source_goes_first() -> None:
     """The shipped `stage` is nearer to people of `stage` than `wild` is, and the reverse."""
     ranking = flexpose.rank_sources(people("wild", 24, 5), ("wild", "stage"))
@@ -98,6 +100,7 @@ def test_people_of_one_picture_stay_together_and_all_are_held_out_once() -> None
     assert judging.hold_out(people("wild", 5, 0)) == []
 
 
+@pytest.mark.slow
 def test_of_many_shots_some_are_compared() -> None:
     many = replace(people("stage", 660, 5), picture=tuple(map(str, range(660))))
     ((known, out),) = judging.hold_out(many)
@@ -121,6 +124,7 @@ def judged(learned: PoseSet, count: int) -> dict:
     return judging.judge(shots, generator, readers, lambda *_: sampler)
 
 
+@pytest.mark.slow
 def test_a_good_adaptation_is_told_from_a_bad_one() -> None:
     good = judged(people("stage", 500, 4), 24)
     rows = good["rows"]

@@ -294,7 +294,11 @@ LOADERS = {
 
 
 @pytest.mark.parametrize("loader", list(LOADERS))
-@pytest.mark.parametrize("name", ["coco", "results", "mpii", "lsp", "npz", "csv"])
+@pytest.mark.parametrize(
+    "name",
+    # each reading of MATLAB's format starts a process
+    ["coco", "results", "mpii", pytest.param("lsp", marks=pytest.mark.slow), "npz", "csv"],
+)
 def test_a_loader_says_what_a_file_of_another_kind_is(
     tmp_path: Path, name: str, loader: str
 ) -> None:
