@@ -132,7 +132,9 @@ def pseudo_label_loss(
     """
     inside = _inside(labels.keypoints)
     mask_2d, mask_3d = (labels.union,) * 2 if united else (labels.mask_2d, labels.mask_3d)
-    mask_2d, mask_3d = mask_2d & inside, mask_3d & inside  # (N, K)
+    # A keypoint that heat maps vouch for may be one of a pose that could not be lifted.
+    lifted = labels.corrected.isfinite().all(-1)
+    mask_2d, mask_3d = mask_2d & inside, mask_3d & inside & lifted  # (N, K)
     # What is not counted may be NaN, and NaN times 0 still is: labels without any error instead.
     places = torch.where(mask_2d[..., None], labels.keypoints, 0.5)
     heat_loss = _mean(heat_distance(maps.heat, places), mask_2d)

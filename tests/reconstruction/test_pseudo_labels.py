@@ -130,6 +130,24 @@ def test_what_no_mask_chose_teaches_nothing(united: bool) -> None:
     assert touched[1, 4] and touched.sum() <= 2  # it, and the root behind which its depth is
 
 
+def test_a_pose_that_could_not_be_lifted_still_teaches_heat_maps() -> None:
+    """Heat maps vouch for its keypoints; united, they must not ask for a 3D place that is NaN."""
+    maps, labels = some_labels(3)
+    heat, depth = (part.clone().requires_grad_() for part in maps)
+    corrected = labels.corrected.clone()
+    corrected[1] = torch.nan
+    believed, no = torch.ones_like(labels.mask_2d), torch.zeros_like(labels.mask_2d)
+    flat = PseudoLabels(labels.keypoints, corrected, believed, no)
+    loss = pseudo_label_loss(Maps(heat, depth), flat, BODY17, united=True)
+    rest = believed.clone()
+    rest[1] = False
+    others = labels._replace(mask_2d=no, mask_3d=rest)
+    torch.testing.assert_close(loss.pose, pseudo_label_loss(maps, others, BODY17, False).pose)
+    loss.total.backward()
+    assert heat.grad is not None and heat.grad.isfinite().all()
+    assert heat.grad[1].flatten(1).any(1).all()
+
+
 def test_labels_without_error_give_finite_gradients() -> None:
     maps, labels = some_labels(2)
     heat = maps.heat.requires_grad_()
