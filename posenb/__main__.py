@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from posenb.prior.training import PriorRecipe
     from posenb.reconstruction.rebuild import ReconstructorRecipe
+    from posenb.reconstruction.style_training import StyleRecipe
     from posenb.reconstruction.training import DetectorRecipe
     from posenb.train.loop import History
 
@@ -174,6 +175,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
     train.set_defaults(run=_train_reconstructor)
+
+    train = chapters.add_parser("style", help="pictures of one domain in the style of another")
+    train.add_argument("--source", default="synthetic", help="a domain with a shipped detector")
+    train.add_argument("--target", required=True, help="the other domain, for example lab")
+    train.add_argument("--images", type=int, help="pictures in all")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    train.add_argument(
+        "--folder", type=_path, default=Path("runs/reconstruction"), help="checkpoints"
+    )
+    train.add_argument("--no-ship", action="store_true", help="write checkpoints only")
+    train.set_defaults(run=_train_style)
 
     train = chapters.add_parser("lifter", help="3D from 2D: the lifters that PoSynDA starts from")
     train.add_argument("--denoiser", choices=DENOISERS, required=True)
@@ -383,6 +396,30 @@ def _train_reconstructor(options: argparse.Namespace) -> int:
         task, history = rebuild.train_reconstructor(wanted, options.folder, device=device)
         if _may_ship(options, history):
             shipping.ship_reconstructor(task, history)
+    return 130 if history.interrupted else 0
+
+
+def style_recipe(options: argparse.Namespace) -> StyleRecipe:
+    """The recipe that `train style --target ...` asks for."""
+    from posenb.reconstruction import style_training
+
+    changes = {} if options.images is None else {"images": options.images}
+    return style_training.StyleRecipe(options.source, options.target, seed=options.seed, **changes)
+
+
+def _train_style(options: argparse.Namespace) -> int:
+    import torch
+
+    from posenb.experiments.reconstruction import shipping
+    from posenb.reconstruction import load_detector, style_training
+    from posenb.train import runtime
+
+    device, wanted = runtime.device(), style_recipe(options)
+    judge = load_detector(wanted.source, device)
+    with runtime.threads(options.threads or torch.get_num_threads()):
+        task, history = style_training.train_style(wanted, judge, options.folder, device=device)
+        if _may_ship(options, history):
+            shipping.ship_style(task, history)
     return 130 if history.interrupted else 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -127,19 +127,26 @@ class DetectorTask(loop.Saved):
         chosen = torch.randperm(len(pool.images), generator=random)[: self.batch].to(self.device)
         batch = Labelled(*(part[chosen] for part in pool))
         batch = augment(batch, recipe.skeleton, random)
-        images = batch.images.contiguous(memory_format=torch.channels_last)
         self.network.train()
-        with runtime.autocast(self.device, self.autocast):
-            maps = self.network.maps(images)
-        loss = supervised_loss(
-            maps, batch.keypoints, batch.depth, recipe.skeleton, recipe.depth_weight
-        )
+        total, scalars = self.loss(batch, step, random)
         self.optimizer.zero_grad()
-        loss.total.backward()
+        total.backward()
         loop.average_gradients(self.network)
         self.optimizer.step()
         self.schedule.step()
-        return {"heat": loss.heat, "depth": loss.depth}
+        return scalars
+
+    def loss(
+        self, batch: Labelled, step: int, random: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What to minimise on a batch (Eq. 1), and what to log; `alignment` has Eq. 10 here."""
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with runtime.autocast(self.device, self.autocast):
+            maps = self.network.maps(images)
+        loss = supervised_loss(
+            maps, batch.keypoints, batch.depth, self.recipe.skeleton, self.recipe.depth_weight
+        )
+        return loss.total, {"heat": loss.heat, "depth": loss.depth}
 
     def pool(self, number: int) -> Labelled:
         """Pictures of the steps of one pool: the latest are kept, others rendered."""
@@ -267,13 +274,21 @@ def train_detector(
         The task (its `network` is the detector) and the history.
     """
     task = DetectorTask(recipe, device or runtime.device(), autocast)
+    name = f"{recipe.domain}-{recipe.seed}"
+    return task, fitted(task, folder / f"{name}.pt", asdict(recipe), progress)
+
+
+def fitted(
+    task: DetectorTask, checkpoint: Path, identity: dict[str, Any], progress: bool = True
+) -> loop.History:
+    """Train a detector to its end, and leave it for evaluation."""
     history = loop.fit(
         task,
-        recipe.steps,
-        checkpoint=folder / f"{recipe.domain}-{recipe.seed}.pt",
-        label=f"detector {recipe.domain} {recipe.seed}",
+        task.recipe.steps,
+        checkpoint=checkpoint,
+        label=f"detector {checkpoint.stem.replace('-', ' ')}",
         progress=progress,
-        identity=asdict(recipe),
+        identity=identity,
     )
     task.network.eval()
-    return task, history
+    return history

@@ -1,4 +1,4 @@
-"""The shipped detectors and reconstructors, loaded and checked."""
+"""The shipped detectors, reconstructors and style networks, loaded and checked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from posenb.reconstruction.generation import Reconstructor, Widths
 from posenb.reconstruction.networks import KeypointDetector
+from posenb.reconstruction.style import StyleNetwork
 from posenb.train import checkpoints
 from posenb.world.skeletons import BODY17, HAND21, Skeleton
 
@@ -22,6 +23,11 @@ def asset(domain: str) -> str:
 def reconstructor_asset(domain: str) -> str:
     """Name of the weights of W and G that learned from a domain's videos."""
     return f"reconstructor_{domain}"
+
+
+def style_asset(source: str, target: str) -> str:
+    """Name of the weights of the style network of two domains."""
+    return f"style_{source}_{target}"
 
 
 def detectors(folder: Path | None = None) -> tuple[str, ...]:
@@ -96,6 +102,38 @@ def load_reconstructor(
     return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
 
 
+def load_style(
+    source: str = "synthetic",
+    target: str = "lab",
+    device: torch.device | None = None,
+    folder: Path | None = None,
+) -> StyleNetwork:
+    """A trained style network of two domains (Geometric Reconstruction, Sec. 3.2).
+
+    Args:
+        source: the one domain.
+        target: the other; it restyles pictures of either in the style of the other.
+        device: where to put it; default CPU.
+        folder: where the weights are; default those shipped.
+
+    Returns:
+        For evaluation, its weights without gradients.
+
+    Raises:
+        ValueError: if there is none of these domains, or its file is altered.
+    """
+    name = style_asset(source, target)
+    if not checkpoints.weights_names(name, folder=folder):
+        there = checkpoints.weights_names(style_asset("", "")[:-1], folder=folder)
+        raise ValueError(
+            f"there is no style network of {source} and {target}; there are: "
+            f"{', '.join(there) or 'none'}. `python -m posenb train style --source {source} "
+            f"--target {target}` makes it"
+        )
+    network = checkpoints.built(name, _build_style, folder)
+    return network.to(device or torch.device("cpu")).eval().requires_grad_(False)
+
+
 def found_in(domain: str) -> Skeleton:
     """What is found in pictures of a domain: hands in those of `hands_...`, else people."""
     return HAND21 if domain.startswith("hands_") else BODY17
@@ -113,3 +151,7 @@ def _build_reconstructor(configuration: dict[str, Any], _: dict[str, Tensor]) ->
     )
     skeleton = found_in(configuration["domain"])
     return Reconstructor(skeleton, configuration["size"], widths, seed=configuration["seed"])
+
+
+def _build_style(configuration: dict[str, Any], _: dict[str, Tensor]) -> StyleNetwork:
+    return StyleNetwork(seed=configuration["seed"])

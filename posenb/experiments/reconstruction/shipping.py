@@ -1,6 +1,6 @@
-"""Finished detectors and reconstructors, written as assets.
+"""Finished detectors, reconstructors and style networks, written as assets.
 
-`python -m posenb train detector` and `train reconstructor`.
+`python -m posenb train detector`, `train reconstructor` and `train style`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from posenb.experiments import shipping
 from posenb.reconstruction.rebuild import ReconstructorRecipe, ReconstructorTask
+from posenb.reconstruction.style_training import StyleRecipe, StyleTask
 from posenb.reconstruction.training import DetectorRecipe, DetectorTask
-from posenb.reconstruction.weights import asset, reconstructor_asset
+from posenb.reconstruction.weights import asset, reconstructor_asset, style_asset
 from posenb.train import checkpoints, loop
 from posenb.world.clips import video_pairs
 from posenb.world.rendering import render
@@ -71,3 +72,29 @@ def ship_reconstructor(
     )
     state = task.network.state_dict()
     checkpoints.save_weights(reconstructor_asset(recipe.domain), state, record, True, folder)
+
+
+def style_command(recipe: StyleRecipe) -> str:
+    """What trains this style network."""
+    words = ("--source", recipe.source, "--target", recipe.target)
+    counts = ("--images", recipe.images, "--seed", recipe.seed)
+    return shipping.command("style", *words, *counts)
+
+
+def ship_style(task: StyleTask, history: loop.History, folder: Path | None = None) -> None:
+    """Write a finished style network as an asset, in half precision; `folder` as in `save_weights`.
+
+    The data hash is that of the first pictures that it was trained on.
+    """
+    recipe = task.recipe
+    record = shipping.record(
+        style_command(recipe),
+        asdict(recipe),
+        recipe.seed,
+        checkpoints.state_hash([pictures[:8] for pictures in task.pool(0)]),
+        history.rows[-1],
+        task.device,
+        history.seconds,
+    )
+    name = style_asset(recipe.source, recipe.target)
+    checkpoints.save_weights(name, task.network.state_dict(), record, True, folder)
