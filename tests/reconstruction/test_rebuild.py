@@ -172,6 +172,25 @@ def test_shipped_weights_come_back(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", ["synthetic", "lab"])
+def test_the_shipped_weights_rebuild_people_whom_they_did_not_see(domain: str) -> None:
+    """On their pixels, nearer to the truth than the base picture, and than with another pose."""
+    network = reconstruction.load_reconstructor()
+    filmed = video_pairs(domain, 16, 10, 7, network.size, split="test", margin=1.3)
+    pairs, _ = labelled_pairs(filmed, BODY17)
+    ours, shuffled = (
+        network(pairs.base, pairs.base_keypoints, pose).images
+        for pose in (pairs.driving_keypoints, pairs.driving_keypoints.roll(1, 0))
+    )
+    person = filmed.driving.parts > 0
+    copied, right, wrong = (
+        float((picture - pairs.driving).square().mean(1)[person].mean())
+        for picture in (pairs.base, ours, shuffled)
+    )
+    assert right < 0.75 * min(copied, wrong)
+
+
 def test_missing_weights_name_the_command(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"no reconstructor 'wild'.*train reconstructor --domain wild"
