@@ -312,7 +312,7 @@ class AdaptTask(loop.Saved):
             scalars["pseudo"] = believed.total
         if self.reconstructor is not None and step >= self.begin:
             keypoints = _back(read(there, self.skeleton).keypoints, matrix)
-            error, left_out = self._rebuilding_error(base, driving, keypoints)
+            error, left_out = self.rebuilding_error(base, driving, keypoints)
             if recipe.rebuild_weight is None and step == self.begin:
                 self.weight.fill_(self._measured_weight(loss, error))
             loss = loss + self.weight * error
@@ -381,7 +381,7 @@ class AdaptTask(loop.Saved):
         keypoints = _forth(labels.keypoints, matrix)
         return labels._replace(keypoints=keypoints, corrected=corrected), matrix, changed
 
-    def _rebuilding_error(
+    def rebuilding_error(
         self, base: Tensor, driving: Tensor, keypoints: Tensor
     ) -> tuple[Tensor, Tensor]:
         """L_rec (Eq. 9) of the pairs in which somebody is found, and how many are left out."""

@@ -148,7 +148,7 @@ def test_the_error_of_rebuilding_reaches_every_weight_and_nothing_frozen(
     task = AdaptTask(detector, source, target, ranges, reconstructor, TINY, 0)
     found = task.network(target.base[:2]).keypoints
     keypoints = torch.cat([found, task.network(target.driving[:2]).keypoints])
-    error, left_out = task._rebuilding_error(target.base[:2], target.driving[:2], keypoints)
+    error, left_out = task.rebuilding_error(target.base[:2], target.driving[:2], keypoints)
     error.backward()
     assert error > 0 and left_out == 0
     assert task.network.stem[0].weight.grad.abs().sum() > 0
@@ -273,12 +273,12 @@ def test_pairs_without_a_person_are_left_out_and_counted(
     places = torch.rand(2 * 2, 17, 2, generator=torch.Generator().manual_seed(0))
     nowhere = places.clone()
     nowhere[1] = 0.5  # all in one place: the second driving frame shows nobody
-    error, left_out = task._rebuilding_error(target.base[:2], target.driving[:2], nowhere)
+    error, left_out = task.rebuilding_error(target.base[:2], target.driving[:2], nowhere)
     assert left_out == 1 and error > 0
-    alone, _ = task._rebuilding_error(target.base[:1], target.driving[:1], places[[0, 2]])
+    alone, _ = task.rebuilding_error(target.base[:1], target.driving[:1], places[[0, 2]])
     torch.testing.assert_close(error, alone)
     nowhere[:] = 0.5
-    error, left_out = task._rebuilding_error(target.base[:2], target.driving[:2], nowhere)
+    error, left_out = task.rebuilding_error(target.base[:2], target.driving[:2], nowhere)
     assert left_out == 2 and error == 0
     blind = KeypointDetector(BODY17, SIZE, (8, 8, 16, 16))
     with torch.no_grad():

@@ -23,7 +23,7 @@ LIMITS = {
     "chapters, measure, train": 12_700,
     "world and assets": 12_200,
     "course": 7_300,
-    "experiments": 3_300,
+    "experiments": 3_700,
     "build": 1_300,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from posenb.experiments.reconstruction.adapting import METHODS, AdaptBench
 from posenb.experiments.reconstruction.bench import CLIP, WIDE, Bench, judge, percent, score
 from posenb.experiments.sweep import Experiments, grid
 from posenb.world.clips import SMALLEST
@@ -63,3 +64,14 @@ def mean_pose(bench: Bench, detector: str, pictures: str) -> dict[str, float]:
     scene = bench.scene(pictures, SMALLEST)
     found = bench.constant(MEANS[detector], len(scene.images))
     return judge(found, scene) | {"PCK@0.1": percent(found.keypoints, scene, BODY17.joints, WIDE)}
+
+
+@TABLES.card(grid(method=METHODS), bench=AdaptBench, facts=AdaptBench.facts)
+def adaptation(bench: AdaptBench, method: str) -> dict[str, float]:
+    """PCK@0.05 of joint groups after an adaptation without labels (Table 2, Table 3a).
+
+    Pictures are cut close around both poses of a pair, so that PCK is relative to a smaller square
+    than in card `reconstruction.detector`. The oracle has learned from the target's labels as long
+    as others from the source's.
+    """
+    return bench.measure(method)
