@@ -1,4 +1,4 @@
-"""Bone transforms by directed bones beside softmax regions with SVD, forwards and backwards.
+"""Bone transforms beside softmax regions with SVD; steps of fine-tuning with and without L_rec.
 
 Run as `python tests/benchmarks/bench_reconstruction.py [--threads 1]`. The regions are those of
 "Motion Representations for Articulated Animation" (Siarohin et al. 2021), written here from the
@@ -7,6 +7,7 @@ paper: a softmax over the pixels of each heat map, mean and covariance, `torch.l
 that predicts heat maps there is not counted, nor the drawing of bone maps here. All ways transform
 the same poses in the same run, turn about, and the best of five rounds counts. The last lines say
 how steep each is at a round region, whose singular values are equal, and at bones without length.
+Then come steps of Eq. 11, in processor time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from posenb.experiments.reconstruction.adapting import AdaptBench
+from posenb.reconstruction.adapt import Adaptation, AdaptTask, FramePairs
 from posenb.reconstruction.bones import (
     bone_maps,
     directed_transforms,
@@ -25,6 +28,8 @@ from posenb.reconstruction.bones import (
     sampling_transforms,
     svd_transforms,
 )
+from posenb.reconstruction.kinematics import source_ranges
+from posenb.reconstruction.weights import load_reconstructor
 from posenb.world import domains
 from posenb.world.skeletons import BODY17
 
@@ -88,6 +93,27 @@ def at_a_round_region() -> dict[str, float]:
     return slopes | {"directed bones": float(point.grad.abs().max())}
 
 
+def fine_tuning(rounds: int = 6) -> dict[str, float]:
+    """Processor seconds of a step of Eq. 11 at 96 pixels, 16 pairs, in turn; the least of each."""
+    bench = AdaptBench(pairs=32)
+    start, pairs = bench.start(), bench.filmed("train", 96)
+    cameras = pairs.base_camera, pairs.driving_camera
+    frames = FramePairs(pairs.base.images, pairs.driving.images, *cameras)
+    given = start, bench.known(96), frames, source_ranges("synthetic", BODY17, 500)
+    tasks = {
+        "without L_rec": AdaptTask(*given, None, Adaptation(rebuild=False), 0),
+        "with L_rec": AdaptTask(*given, load_reconstructor(), Adaptation(warm_up=0.0), 0),
+    }
+    best = dict.fromkeys(tasks, float("inf"))
+    for step in range(rounds):
+        for name, task in tasks.items():
+            began = time.process_time()
+            task.step(step)
+            if step:  # the first warms up
+                best[name] = min(best[name], time.process_time() - began)
+    return best
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +138,10 @@ def main() -> None:
             print(f"{size:4d} px  {name:22s} {1000 * value:8.2f} ms   {ratio:6.1f} times as fast")
     for name, slope in at_a_round_region().items():
         print(f"slope at equal singular values  {name:22s} {slope:.3g}")
+    best = fine_tuning()
+    for name, value in best.items():
+        ratio = value / best["without L_rec"]
+        print(f"fine-tuning step {name:14s} {1000 * value:6.0f} ms of a core   {ratio:4.2f} times")
 
 
 if __name__ == "__main__":
