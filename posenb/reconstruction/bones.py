@@ -79,15 +79,18 @@ def bone_maps(
     if not thickness > 0:
         raise ValueError(f"the thickness of a bone is above 0, found {thickness}")
     parent, child = bone_ends(keypoints, skeleton)
-    along = (child - parent)[..., None, :]  # (N, J, 1, 2)
-    pixels = pixel_centres(height, width, keypoints).flatten(0, 1)  # (h w, 2)
-    away = pixels - parent[..., None, :]  # (N, J, h w, 2)
-    share = (away * along).sum(-1) / along.square().sum(-1).clamp_min(1e-6)
-    off = away - share.clamp(0, 1)[..., None] * along
-    distance = off.square().sum(-1)  # squared, (N, J, h w)
+    # x and y apart: along one of them everything is small, until both meet in the picture.
+    (dx, dy), (from_x, from_y) = (
+        part[..., None, None].unbind(-3) for part in (child - parent, parent)
+    )  # (N, J, 1, 1) each
+    away_x = centres(width, keypoints) - from_x  # (N, J, 1, w)
+    away_y = centres(height, keypoints)[:, None] - from_y  # (N, J, h, 1)
+    length = (dx.square() + dy.square()).clamp_min(1e-6)  # squared
+    share = (away_x * (dx / length) + away_y * (dy / length)).clamp(0, 1)  # (N, J, h, w)
+    distance = (away_x - share * dx).square() + (away_y - share * dy).square()  # squared
     if not squared:
         distance = (distance + 1e-12).sqrt()  # a root has no slope at 0
-    return torch.exp(-distance / thickness**2).unflatten(-1, (height, width))
+    return torch.exp(distance / -(thickness**2))
 
 
 def middles(keypoints: Tensor, skeleton: Skeleton) -> Tensor:

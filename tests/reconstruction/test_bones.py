@@ -100,7 +100,7 @@ def test_moments_are_as_a_loop_says_and_as_printed_they_grow_with_the_map() -> N
 @given(angle=ANGLES, length=LENGTHS)
 def test_moments_of_a_bar_have_a_closed_form(angle: float, length: float) -> None:
     keypoints = bar(angle, length)
-    moment = moments(bone_maps(keypoints, BAR, 128, 128), middles(keypoints, BAR))[0, 0]
+    moment = moments(bone_maps(keypoints, BAR, 64, 64), middles(keypoints, BAR))[0, 0]
     along, across = variances(length, THICKNESS)
     wanted = turn(angle) @ torch.diag(torch.tensor([along, across]).double()) @ turn(angle).T
     torch.testing.assert_close(moment, wanted, rtol=1e-3, atol=1e-5)
