@@ -55,6 +55,10 @@ def adain(content: Tensor, style: Tensor, strength: Tensor | float = 1.0) -> Ten
 class StyleNetwork(nn.Module):
     """Encoder, AdaIN at each of three resolutions, decoder.
 
+    The picture itself is one more layer: it gets the style's mean and deviation of each colour, and
+    the decoder adds what is missing. So nothing is blurred, and without style nothing is changed
+    before anything is learned.
+
     Args:
         widths: channels at full, half and quarter resolution.
         seed: of the initial weights.
@@ -100,13 +104,14 @@ class StyleNetwork(nn.Module):
         return features
 
     def forward(self, content: Tensor, style: Tensor, strength: Tensor | float = 1.0) -> Tensor:
-        """`stylise`, with gradients."""
+        """`stylise`, with gradients where the result is inside [0, 1]."""
         pairs = zip(self.encode(content), self.encode(style), strict=True)
         fine, middle, deep = (adain(x, y, strength) for x, y in pairs)
         x = self.decoder[0](deep)  # (N, deep, H / 4, W / 4)
         for decode, skip in zip(self.decoder[1:], (middle, fine), strict=True):
             x = decode(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
-        return self.head(x).sigmoid()  # (N, 3, H, W)
+        made = adain(content, style, strength) + self.head(x)  # (N, 3, H, W)
+        return made.clamp(0, 1)
 
     @torch.no_grad()
     def stylise(self, content: Tensor, style: Tensor, strength: Tensor | float = 1.0) -> Tensor:
@@ -175,12 +180,12 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 @torch.no_grad()
 def _initialise(network: StyleNetwork, seed: int) -> None:
-    """He initialisation from a local generator; the head starts small."""
+    """He initialisation from a local generator; the head adds nothing at first."""
     generator = torch.Generator().manual_seed(seed)
-    for name, layer in network.named_modules():
+    for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            gain = 0.1 if name == "head" else math.sqrt(2)
             inputs = layer.in_channels * math.prod(layer.kernel_size)
-            layer.weight.normal_(0, gain / math.sqrt(inputs), generator=generator)
+            layer.weight.normal_(0, math.sqrt(2 / inputs), generator=generator)
             assert layer.bias is not None
             layer.bias.zero_()
+    network.head.weight.zero_()

@@ -39,7 +39,7 @@ class StyleRecipe:
 
     source: str = "synthetic"
     target: str = "lab"
-    images: int = 9_600
+    images: int = 3_200
     size: int = 96
     batch: int = 8
     learning_rate: float = 2e-3

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from posenb import __main__ as command_line
 from posenb.experiments.reconstruction import shipping
-from posenb.reconstruction import KeypointDetector
+from posenb.reconstruction import KeypointDetector, load_detector
 from posenb.reconstruction.features import PerceptualFeatures
 from posenb.reconstruction.style import StyleNetwork, adain, moments, style_losses, without_style
 from posenb.reconstruction.style_training import StyleRecipe, StyleTask, train_style
@@ -80,16 +81,34 @@ def test_losses_are_zero_where_nothing_is_wrong() -> None:
     torch.testing.assert_close(half["still"], (y - x)[1:].abs().mean())
 
 
+def trained(seed: int) -> StyleNetwork:
+    """A network whose head adds something."""
+    network = StyleNetwork(seed=seed)
+    with torch.no_grad():
+        network.head.weight.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
+    return network
+
+
 def test_the_network_takes_any_size_and_strength_0_ignores_the_style() -> None:
-    network = StyleNetwork(seed=1)
-    content = pictures(2, 0, 24)
+    network, content = trained(1), pictures(2, 0, 24)
     one, other = (network.stylise(content, pictures(2, seed, 32), 0.0) for seed in (1, 2))
     assert one.shape == content.shape and not one.requires_grad
     torch.testing.assert_close(one, other)
+    assert (one - content).abs().mean() > 1e-3
     styled = network.stylise(content, pictures(2, 1, 32))
-    assert (styled - one).abs().max() > 1e-4
+    assert (styled - one).abs().max() > 1e-3
     assert styled.min() >= 0 and styled.max() <= 1
-    assert not torch.equal(StyleNetwork(seed=2).head.weight, network.head.weight)
+    several = network.stylise(content, pictures(2, 1, 32), torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(several, torch.stack([one[0], styled[1]]))
+
+
+def test_before_training_only_colours_change() -> None:
+    content, style = 0.3 + 0.4 * pictures(2, 0), 0.4 + 0.2 * pictures(2, 1)
+    for seed, strength in ((0, 0.0), (1, 0.4)):
+        made = StyleNetwork(seed=seed).stylise(content, style, strength)
+        torch.testing.assert_close(made, adain(content, style, strength))
+    first, second = (StyleNetwork(seed=seed).encode(content)[-1] for seed in (0, 1))
+    assert (first - second).abs().max() > 0.1
 
 
 def test_what_cannot_be_restyled_is_named() -> None:
@@ -108,19 +127,26 @@ def test_what_cannot_be_restyled_is_named() -> None:
         load_style("wild")
 
 
+def patches(seed: int) -> torch.Tensor:
+    """Pictures without details."""
+    coarse = torch.rand(8, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    return 0.2 + 0.6 * F.interpolate(coarse, (32, 32), mode="bilinear")
+
+
 @pytest.mark.slow
-def test_training_learns_to_keep_people_and_to_change_style() -> None:
-    task = StyleTask(TINY, detector(), CPU)
-    before = [p.clone() for p in task.judge.parameters()]
-    history = loop.fit(task, TINY.steps, progress=False, log_every=10)
-    for name in ("content", "style", "still"):
-        _, values = history.series(name)
-        assert values[-1] < 0.7 * values[0]
-    assert all(torch.equal(a, b) for a, b in zip(before, task.judge.parameters(), strict=True))
-    source, target = task.pool(0)
-    styled = task.network.stylise(source, target)
-    off = lambda x: (moments(x)[0] - moments(target)[0]).abs().mean()  # noqa: E731
-    assert off(styled) < 0.5 * off(source)  # colours of the target
+def test_training_takes_the_texture_of_a_style_and_leaves_that_of_the_content() -> None:
+    stripes = 0.15 * (2 * (torch.arange(32) % 4 < 2).float() - 1)
+    source, target = patches(0), patches(1) + stripes
+    recipe = replace(TINY, images=8 * 40, learning_rate=5e-3)
+    task = StyleTask(recipe, load_detector(), CPU)
+    task.pool = lambda number: (source, target)
+    before = checkpoints.state_hash(task.judge.state_dict())
+    _, style = loop.fit(task, recipe.steps, progress=False, log_every=10).series("style")
+    assert style[-1] < 0.8 * style[0]
+    assert checkpoints.state_hash(task.judge.state_dict()) == before
+    striped = lambda x: float((x * stripes.sign()).mean())  # noqa: E731
+    plain = task.network.stylise(target, source)
+    assert striped(target) > 0.14 and striped(plain) < 0.5 * striped(adain(target, source))
 
 
 @pytest.mark.slow
