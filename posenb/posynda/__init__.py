@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from posenb.posynda.adapt import PAPER, Adaptation, adapt
+from posenb.posynda.adapt import PAPER_RECIPE, Adaptation, adapt
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.lifting import Lifted, Recipe, Trained, lift, train_lifter
 from posenb.posynda.networks import Denoiser, MixSTE, VideoPose
 from posenb.posynda.weights import lifters, load_lifter
 
 __all__ = [
-    "PAPER",
+    "PAPER_RECIPE",
     "Adaptation",
     "Denoiser",
     "GaussianDiffusion",

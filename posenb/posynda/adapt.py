@@ -1,9 +1,9 @@
 """PoSynDA's adaptation of a lifter to a camera of which only 2D is known (Algorithm 1).
 
-Notebook 06 builds this step by step. `PAPER` is Algorithm 1 as printed, with what it leaves open as
-in training on the source: pseudo-labels are made noisy as labels are (lines 16 to 18 print noise
-alone), and the learning rate warms up and decays. Where its parts pay, and where they do not, is
-the notebook's story. All randomness comes from `seed`.
+Notebook 06 builds this step by step. `PAPER_RECIPE` is Algorithm 1 as printed, with what it leaves
+open as in training on the source: pseudo-labels are made noisy as labels are (lines 16 to 18 print
+noise alone), and the learning rate warms up and decays. Where its parts pay, and where they do not,
+is the notebook's story. All randomness comes from `seed`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Adaptation(Recipe):
 
 
 # Algorithm 1 and Sec. 4.2, for the paper's own size of network and data.
-PAPER = Adaptation(
+PAPER_RECIPE = Adaptation(
     batch=4,
     learning_rate=6e-5,
     loss="squared",
@@ -137,7 +137,7 @@ def adapt(
             Joints are filled in from the frames around (`windows.fill`); windows in which nobody
             is seen are left out, and a warning counts them.
         camera: the target's, in the same units, one or M.
-        recipe: what is switched on, and numbers; `PAPER` is the paper's.
+        recipe: what is switched on, and numbers; `PAPER_RECIPE` is the paper's.
         seed: of LoRA, pairs, hypotheses, steps and noise.
         diffusion: that the model was trained with; default 1,000 steps.
         **watch: checkpoint, progress, callback; see `loop.Watch`.

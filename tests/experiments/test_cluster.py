@@ -16,28 +16,14 @@ from typing import Any
 import pytest
 import torch
 from dask.distributed import Client
+from tiny_scales import TINY_POSYNDA
 
 from posenb import __main__ as command
 from posenb.experiments import cluster, sweep
 from posenb.experiments.posynda import tables
-from posenb.experiments.posynda.bench import Lifter, Scale
-from posenb.posynda import Recipe
 from posenb.train import runtime
 
 pytestmark = pytest.mark.slow
-
-TINY = Scale(
-    frames=3,
-    source=24,
-    target=12,
-    test=6,
-    mixste=Lifter("MixSTE", 16, Recipe(steps=2, batch=8)),
-    videopose=Lifter("VideoPose", 16, Recipe(steps=2, batch=8)),
-    steps=2,
-    batch=4,
-    hypotheses=2,
-    sampling_steps=2,
-)
 
 
 def start(*words: str, folder: Path) -> subprocess.Popen[bytes]:
@@ -105,7 +91,7 @@ def test_the_card_is_that_of_one_machine_though_a_worker_is_killed(
     scheduler: str, results: Path
 ) -> None:
     def run(place: str, **where: Any) -> dict[str, Any]:
-        return tables.TABLES["table7"]((0,), scale=TINY, folder=results / place, **where)
+        return tables.TABLES["table7"]((0,), scale=TINY_POSYNDA, folder=results / place, **where)
 
     expected, cells, over = run("here"), list[int](), threading.Event()
     partial = results / "posynda" / "table7.partial.json"

@@ -30,10 +30,11 @@ def installed_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name).split("+")[0] for name in RECORDED}
 
 
-def without_widget_state(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def for_readers(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Outputs that mean something to a reader without a kernel.
 
-    A saved widget is an empty frame. Progress bars go; of an explorer a line of text stays.
+    A saved widget is an empty frame. Progress bars go; of an explorer a line of text stays. What
+    shows nothing, as the outcome of `check`, would leave a number beside an empty line.
     """
     kept = []
     for output in outputs:
@@ -42,6 +43,8 @@ def without_widget_state(outputs: list[NotebookNode]) -> list[NotebookNode]:
             if "%|" in data.get("text/plain", ""):
                 continue
             output.data = NotebookNode({"text/plain": WIDGET_TEXT})
+        if data == {"text/plain": ""}:
+            continue
         kept.append(output)
     return kept
 
@@ -52,7 +55,7 @@ def clean(notebook: NotebookNode, versions: dict[str, str], seconds: float) -> N
         for volatile in ("execution", "collapsed", "scrolled", "ExecuteTime"):
             cell.metadata.pop(volatile, None)
         if cell.cell_type == "code":
-            cell.outputs = without_widget_state(cell.outputs)
+            cell.outputs = for_readers(cell.outputs)
     notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = {
         "display_name": "Python 3 (ipykernel)",

@@ -22,16 +22,17 @@ def write(folder: Path, *sources: str) -> Path:
 def test_two_runs_save_the_same_file(tmp_path: Path) -> None:
     slider = "import ipywidgets\nipywidgets.IntSlider()"
     progress = "from tqdm.notebook import tqdm\nfor _ in tqdm(range(3)):\n    pass"
-    path = write(tmp_path, "print(6 * 7)", slider, progress)
+    silent = "class Silent:\n    def __repr__(self):\n        return ''\nSilent()"
+    path = write(tmp_path, "print(6 * 7)", slider, progress, silent)
     execute.execute(path, cell_timeout=60)
     first = nbformat.read(path, as_version=4)
     execute.execute(path, cell_timeout=60)
     second = nbformat.read(path, as_version=4)
     assert first.cells == second.cells
-    assert [cell.execution_count for cell in first.cells] == [1, 2, 3]
+    assert [cell.execution_count for cell in first.cells] == [1, 2, 3, 4]
     assert first.cells[0].outputs[0].text == "42\n"
     assert first.cells[1].outputs[0].data == {"text/plain": execute.WIDGET_TEXT}
-    assert first.cells[2].outputs == []
+    assert first.cells[2].outputs == first.cells[3].outputs == []
     assert "widgets" not in first.metadata
     assert first.metadata["posenb"]["versions"] == execute.installed_versions()
     assert [item.name for item in tmp_path.iterdir()] == ["a.ipynb"]

@@ -9,7 +9,7 @@ import torch
 
 from posenb import posynda
 from posenb.posynda import (
-    PAPER,
+    PAPER_RECIPE,
     Adaptation,
     GaussianDiffusion,
     MixSTE,
@@ -266,7 +266,7 @@ def test_the_teacher_begins_after_the_warm_up_with_what_the_student_is(source, t
 
 def test_a_batch_is_that_of_algorithm_1(source, target):
     """Source pairs by F, and target keypoints with the teacher's best hypothesis as label."""
-    recipe = replace(PAPER, steps=2, hypotheses=3)
+    recipe = replace(PAPER_RECIPE, steps=2, hypotheses=3)
     task = task_of(source, target, recipe)
     random = runtime.generator(5)
     keypoints, poses = task.pairs(0, random)

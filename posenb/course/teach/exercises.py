@@ -37,8 +37,8 @@ class Exercise:
 class _Quiet:
     """Shows nothing at the end of a cell: `check` has already spoken."""
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Print nothing (an Enum itself may not define a name such as this one)."""
+    def _ipython_display_(self) -> None:
+        """Display nothing (an Enum itself may not define a name such as this one)."""
 
 
 class Outcome(_Quiet, Enum):

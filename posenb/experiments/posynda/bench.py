@@ -23,8 +23,7 @@ from posenb.experiments import sweep
 from posenb.experiments.posynda.recorded import Recorded, Seen
 from posenb.measure.keypoints import auc, mpjpe, pa_mpjpe, pck
 from posenb.posynda import windows
-from posenb.posynda.adapt import PAPER as PAPER_RECIPE
-from posenb.posynda.adapt import Adaptation, adapt
+from posenb.posynda.adapt import PAPER_RECIPE, Adaptation, adapt
 from posenb.posynda.baselines import Game, Gan, adapt_gan, train_gan
 from posenb.posynda.diffusion import GaussianDiffusion
 from posenb.posynda.hypotheses import combine, oracle

@@ -38,8 +38,7 @@ from posenb.experiments.posynda.recorded import Recorded, labels, route, seen, u
 from posenb.experiments.sweep import grid
 from posenb.measure.keypoints import mpjpe
 from posenb.posynda import windows
-from posenb.posynda.adapt import PAPER as PAPER_RECIPE
-from posenb.posynda.adapt import Adaptation
+from posenb.posynda.adapt import PAPER_RECIPE, Adaptation
 from posenb.posynda.hypotheses import Aggregate, combine
 from posenb.posynda.lifting import lift
 from posenb.posynda.networks import PAPER, Denoiser, MixSTE
@@ -208,7 +207,7 @@ def routed(
 
 
 def at_length(recipes: Mapping[str, Adaptation]) -> dict[str, Adaptation]:
-    """Recipes with the learning rate, loss and steps t of Sec. 4.2: the printed one is `PAPER`."""
+    """Recipes with learning rate, loss and steps t of Sec. 4.2: the printed is `PAPER_RECIPE`."""
     like = {name: getattr(PAPER_RECIPE, name) for name in ("learning_rate", "loss", "late")}
     return {name: replace(recipe, **like) for name, recipe in recipes.items()}
 

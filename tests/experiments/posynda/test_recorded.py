@@ -16,7 +16,7 @@ from posenb.experiments import sweep
 from posenb.experiments.posynda import recorded, tables
 from posenb.experiments.posynda.bench import PAPER_SCALE, Bench, Lifter, Scale
 from posenb.experiments.posynda.recorded import Recorded, route
-from posenb.posynda import PAPER, Recipe
+from posenb.posynda import PAPER_RECIPE, Recipe
 from posenb.posynda.hypotheses import estimate_root, project
 from posenb.world import domains
 from posenb.world.cameras import look_at
@@ -215,7 +215,7 @@ def test_the_command_runs_table_2_on_films(target, profile, data, tmp_path, monk
     else:
         assert len(methods) == 2 * 8 and ("VideoPose", tables.ORACLE) in methods
     printed = card["configuration"]["recipes"]["PoSynDA, as printed"]
-    assert (printed["learning_rate"] == PAPER.learning_rate) == (profile == "full")
+    assert (printed["learning_rate"] == PAPER_RECIPE.learning_rate) == (profile == "full")
     assert card["configuration"]["source"]["test"] == ["S9", "S11"]
     found = [row["metrics"]["MPJPE"]["mean"] for row in card["rows"]]
     assert profile == "full" or len(set(found)) == len(found)  # 2 steps at 6e-5 move nothing
@@ -230,7 +230,7 @@ def test_at_the_papers_size_everything_is_the_papers():
     assert scale.mixste.training.batch == 4 and scale.mixste.training.learning_rate == 6e-5
     asked = {"steps": scale.steps, "batch": scale.batch}
     method = tables.at_length(tables.METHODS)["PoSynDA, as printed"]
-    assert replace(method, **asked) == replace(PAPER, **asked)
+    assert replace(method, **asked) == replace(PAPER_RECIPE, **asked)
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_trained(data, tmp_path, capsys):

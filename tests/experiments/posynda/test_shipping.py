@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_scales import TINY_POSYNDA
 
 from posenb import __main__ as command_line
 from posenb.experiments.posynda import bench, shipping, tables
-from posenb.experiments.posynda.bench import Bench, Lifter, Scale
+from posenb.experiments.posynda.bench import Bench
 from posenb.experiments.posynda.shipping import Plan
-from posenb.posynda import Recipe, lift, weights
+from posenb.posynda import lift, weights
 from posenb.posynda.adapt import AdaptTask
 from posenb.posynda.lifting import LiftTask
 from posenb.posynda.networks import LoRA
@@ -20,22 +21,10 @@ from posenb.train import checkpoints, runtime
 
 pytestmark = pytest.mark.slow
 
-TINY = Scale(
-    frames=5,
-    source=24,
-    target=12,
-    test=6,
-    mixste=Lifter("MixSTE", 16, Recipe(steps=2, batch=8)),
-    videopose=Lifter("VideoPose", 16, Recipe(steps=2, batch=8)),
-    steps=2,
-    batch=4,
-    hypotheses=2,
-    sampling_steps=2,
-)
 PLANS = [
-    Plan("MixSTE", None, 0, TINY),
-    Plan("VideoPose", None, 0, TINY),
-    Plan("MixSTE", "stage", 0, TINY),
+    Plan("MixSTE", None, 0, TINY_POSYNDA),
+    Plan("VideoPose", None, 0, TINY_POSYNDA),
+    Plan("MixSTE", "stage", 0, TINY_POSYNDA),
 ]
 NAMES = ["mixste", "videopose", "mixste_stage"]
 
@@ -60,7 +49,7 @@ def test_shipped_lifters_come_back(plan, name, folder, tmp_path):
     assert not any(isinstance(module, LoRA) for module in network.modules())
     learned = plan.target is not None and tables.METHODS[shipping.METHOD].bias
     assert (network.bias is not None) == learned
-    some = Bench(scale=TINY).test("stage")
+    some = Bench(scale=TINY_POSYNDA).test("stage")
     wanted, found = (
         lift(model, some.keypoints, some.camera, 2, 2).joints3d for model in (made.model, network)
     )
@@ -73,7 +62,7 @@ def test_the_record_says_how(plan, folder, tmp_path):
     shipping.ship_lifter(made, tmp_path)
     record = checkpoints.load_provenance(f"lifter_{plan.name}", tmp_path)
     options = command_line._parser().parse_args(record["command"].split()[3:])
-    asked = Plan(options.denoiser, options.target, options.seed, TINY)
+    asked = Plan(options.denoiser, options.target, options.seed, TINY_POSYNDA)
     assert asked == plan
     configuration = record["configuration"]
     assert configuration["lifter"]["denoiser"] == plan.denoiser
@@ -88,7 +77,7 @@ def test_the_record_says_how(plan, folder, tmp_path):
 
 
 def test_what_a_table_has_trained_is_not_trained_again(folder, monkeypatch):
-    learned = Bench(scale=TINY, folder=folder).start()
+    learned = Bench(scale=TINY_POSYNDA, folder=folder).start()
     adapted = shipping.train_lifter(PLANS[2], folder, progress=False)
     monkeypatch.setattr(bench.GaussianDiffusion, "q_sample", never)
     made = shipping.train_lifter(PLANS[0], folder, progress=False)
@@ -123,7 +112,7 @@ def test_bad_plans_are_named():
         Plan("MixSTE-paper")  # that is of another scale
     with pytest.raises(ValueError, match="no domain 'moon'"):
         Plan(target="moon")
-    short = replace(TINY, mixste=replace(TINY.mixste, timesteps=500))
+    short = replace(TINY_POSYNDA, mixste=replace(TINY_POSYNDA.mixste, timesteps=500))
     with pytest.raises(ValueError, match="500 timesteps are not shipped"):
         Plan(scale=short)
 
@@ -135,7 +124,7 @@ def tiny_command(tmp_path, monkeypatch):
     monkeypatch.setattr(
         shipping,
         "train_lifter",
-        lambda plan, folder: train(replace(plan, scale=TINY), folder, progress=False),
+        lambda plan, folder: train(replace(plan, scale=TINY_POSYNDA), folder, progress=False),
     )
     monkeypatch.setattr(shipping, "ship_lifter", lambda made: ship(made, shipped))
     return tmp_path / "runs", shipped

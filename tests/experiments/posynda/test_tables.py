@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_scales import TINY_POSYNDA
 
 from posenb import __main__ as command
 from posenb.experiments import sweep
 from posenb.experiments.posynda import bench, recorded, tables
-from posenb.experiments.posynda.bench import TEACHING, Bench, Lifter, Scale, cost, errors, several
-from posenb.posynda import MixSTE, Recipe, VideoPose, networks, windows
+from posenb.experiments.posynda.bench import TEACHING, Bench, cost, errors, several
+from posenb.posynda import MixSTE, VideoPose, networks, windows
 from posenb.posynda.augmentation import total_length
 from posenb.posynda.hypotheses import project
 from posenb.world.clips import load_real_clip
@@ -20,18 +21,6 @@ from posenb.world.skeletons import BODY17
 
 pytestmark = pytest.mark.slow
 
-TINY = Scale(
-    frames=5,
-    source=24,
-    target=12,
-    test=6,
-    mixste=Lifter("MixSTE", 16, Recipe(steps=2, batch=8)),
-    videopose=Lifter("VideoPose", 16, Recipe(steps=2, batch=8)),
-    steps=2,
-    batch=4,
-    hypotheses=2,
-    sampling_steps=2,
-)
 SCORES = {"MPJPE", "P-MPJPE", "PCK", "AUC"}
 WAYS = {"MPJPE mean", "MPJPE rays", "MPJPE oracle"}
 BODIES = ("adult", "usual", "known")
@@ -66,7 +55,7 @@ def test_tables_run(name, folder, monkeypatch):
     monkeypatch.setattr(recorded, "CLIP_STRIDE", 20)
     monkeypatch.setattr(tables, "PAPER", {"width": 16, "depth": 1, "heads": 2, "frames": 5})
     places = {} if name == "sizes" else {"folder": folder}  # it lifts with what is shipped
-    card = tables.TABLES[name](seeds=(0,), scale=TINY, **places)
+    card = tables.TABLES[name](seeds=(0,), scale=TINY_POSYNDA, **places)
     assert card["name"] == f"posynda.{name}" and sweep.card_path(card["name"], folder).exists()
     for row in card["rows"]:
         assert set(row["metrics"]) == METRICS[name]
@@ -76,9 +65,9 @@ def test_tables_run(name, folder, monkeypatch):
 
 
 def test_finished_lifters_are_not_trained_again(folder, monkeypatch):
-    first = Bench(scale=TINY, folder=folder).start()
+    first = Bench(scale=TINY_POSYNDA, folder=folder).start()
     monkeypatch.setattr(bench.GaussianDiffusion, "q_sample", None)  # a step would need it
-    again = Bench(scale=TINY, folder=folder).start()
+    again = Bench(scale=TINY_POSYNDA, folder=folder).start()
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -93,7 +82,7 @@ def test_checkpoints_keep_their_names(tmp_path):
 
 
 def test_only_the_oracle_sees_labels_of_the_target(folder, monkeypatch):
-    real, here = windows.sample, Bench(scale=TINY, folder=folder)
+    real, here = windows.sample, Bench(scale=TINY_POSYNDA, folder=folder)
 
     def blind(domain, count, seed, frames, split="train", fps=50.0):
         found = real(domain, count, seed, frames, split, fps=fps)
@@ -166,7 +155,7 @@ def test_scores_know_millimetres_and_per_cent():
 
 
 def test_joints_that_do_not_count_change_no_score():
-    test = Bench(scale=TINY).test("stage")
+    test = Bench(scale=TINY_POSYNDA).test("stage")
     keypoints = test.keypoints.clone()
     keypoints[..., 9, :] = torch.nan
     test = replace(test, keypoints=keypoints)
