@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ from posenb.posynda.networks import DENOISERS, PAPER, Condition, Denoiser, adapt
 from posenb.posynda.windows import Windows
 from posenb.train import loop, runtime
 from posenb.world.domains import Split
+
+Kind = TypeVar("Kind", bound=Recipe)
+Result = TypeVar("Result")
 
 RUNS = Path("runs/posynda")  # checkpoints
 SOURCE = "lab"
@@ -237,7 +240,7 @@ class Bench(sweep.Bench):
             counted = target.counted(self.scale.test, self.seed, self.scale.frames)
         return several(self.lift(model, test), test, counted)
 
-    def sized(self, recipe: Any) -> Any:
+    def sized(self, recipe: Kind) -> Kind:
         """A recipe with the scale's steps and batch."""
         return replace(recipe, steps=self.scale.steps, batch=self.scale.batch)
 
@@ -257,7 +260,7 @@ class Bench(sweep.Bench):
         plain = {n: None if r is None else asdict(self.sized(r)) for n, r in recipes.items()}
         return {"source": SOURCE, "scale": asdict(self.scale), "recipes": plain}
 
-    def _trained(self, train: Callable[..., Any], *task: Any, **options: Any) -> Any:
+    def _trained(self, train: Callable[..., Result], *task: Any, **options: Any) -> Result:
         usual = {"diffusion": self.diffusion, "progress": False}
         with loop.whole():
             return train(*task, self.seed, **{**usual, **options})
