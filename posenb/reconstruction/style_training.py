@@ -42,9 +42,9 @@ class StyleRecipe:
     images: int = 3_200
     size: int = 96
     batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     style_weight: float = 3.0
-    still_weight: float = 10.0
+    still_weight: float = 3.0
     seed: int = 0
 
     def __post_init__(self) -> None:
