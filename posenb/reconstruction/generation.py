@@ -86,8 +86,8 @@ class Widths:
         return max(self.scale * 2**levels, int(2 ** (len(self.generation) - 1)))
 
 
-# The paper gives no widths. PAPER follows its reference [28] (Motion Representations for Articulated
-# Animation), on which its W and G build, for pictures of 256 pixels; not compared with its code.
+# The paper gives no widths. PAPER follows its reference [28] (Motion Representations for
+# Articulated Animation), on which W and G build, at 256 pixels; not compared with its code.
 TEACHING = Widths()
 PAPER = Widths((64, 128, 256, 512, 1024, 1024), (64, 128, 256), residuals=6, scale=4)
 
