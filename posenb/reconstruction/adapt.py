@@ -276,6 +276,15 @@ class AdaptTask(loop.Saved):
                 weights = list(self.reconstructor.parameters())
                 learned.append({"params": weights, "lr": recipe.reconstructor_rate})
                 self.parts = (*self.parts, "reconstructor")
+        networks = {
+            "detector": detector,
+            "reconstructor": self.reconstructor,
+            "features": self.features,
+        }
+        self._begun_with = {
+            name: network and checkpoints.state_hash(network.state_dict())
+            for name, network in networks.items()
+        }
         self.optimizer = torch.optim.Adam(learned, recipe.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: 1 - 0.9 * step / recipe.steps
@@ -322,14 +331,15 @@ class AdaptTask(loop.Saved):
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint has to have been made with."""
-        target = [self.target.base, self.target.driving]
-        return {
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
-            "source": checkpoints.state_hash(list(self.source)),
-            "target": checkpoints.state_hash(target),
-            "ranges": checkpoints.state_hash([self.ranges.lengths, self.ranges.angles]),
+        target, ranges = self.target, self.ranges
+        cameras = [(c.focal, c.center) for c in (target.base_camera, target.driving_camera)]
+        parts = {
+            "source": list(self.source),
+            "target": [target.base, target.driving, *cameras],
+            "ranges": [ranges.lengths, ranges.axes, ranges.angles],
         }
+        hashes = {name: checkpoints.state_hash(part) for name, part in parts.items()}
+        return {"recipe": asdict(self.recipe), "seed": self.seed} | hashes | self._begun_with
 
     def _known(self, random: torch.Generator) -> Labelled:
         """Pictures of the source, augmented."""

@@ -203,10 +203,10 @@ def test_a_given_lambda_is_taken_and_a_measured_one_kept(
     assert float(task.state_dict()["weight"]) == measured
 
 
-def test_nothing_of_the_target_counts_where_all_is_off(
+def test_with_all_off_no_loss_of_the_target_is_left(
     detector: KeypointDetector, source: Labelled, target: FramePairs, ranges: KinematicRanges
 ) -> None:
-    """Then only its statistics do, through batch normalisation: the same loss at the same batch."""
+    """Its pictures then count through batch normalisation alone."""
     recipe = replace(TINY, labels="none", rebuild=False)
     first = AdaptTask(detector, source, target, ranges, None, recipe, 0).step(0)
     assert set(first) == {"heat", "depth"}
@@ -259,6 +259,12 @@ def test_an_interrupted_adaptation_resumes_to_the_same_numbers(
     assert same(weights(again.teacher), weights(whole.teacher.module))
     with pytest.raises(ValueError, match="another folder"):
         adapt(*parts[:-1], 4, checkpoint=kept, progress=False)
+    other = Reconstructor(BODY17, SIZE, seed=1)
+    with pytest.raises(ValueError, match="reconstructor ="):
+        adapt(*parts[:4], other, *parts[5:], checkpoint=kept, progress=False)
+    with pytest.raises(ValueError, match="detector ="):
+        adapt(KeypointDetector(BODY17, SIZE, (8, 8, 16, 16), seed=1), *parts[1:],
+              checkpoint=kept, progress=False)  # fmt: skip
 
 
 def test_pairs_without_a_person_are_left_out_and_counted(
